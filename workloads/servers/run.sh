@@ -54,6 +54,8 @@ redis_field()
 	redis INFO "$1" | tr -d '\r' | sed -n "s/^$2://p"
 }
 
+sample servers-before
+
 # ---- Redis: the keys ----
 
 t0=$(now)
