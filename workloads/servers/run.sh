@@ -139,7 +139,8 @@ redis_pid=$(redis_field server process_id)
 redis CONFIG SET rdb-key-save-delay -20 >/dev/null
 redis BGSAVE >/dev/null
 child=$(pgrep -P "$redis_pid") || die "BGSAVE forked no child"
-kill -STOP "$child"
+kill -STOP "$child" ||
+	die "BGSAVE was over before its child could be stopped"
 [ "$(redis_field persistence rdb_bgsave_in_progress)" = 1 ] ||
 	die "BGSAVE was over before its child could be stopped"
 redis EVAL "for i = 1, ARGV[1], 10 do redis.call('SET', 'key:' .. i, 'second:' .. i) end" \
