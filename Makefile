@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# "make help" lists the targets. Everything that is built lives in the cache
+# (~/.cache/anon-vma-lazy or below $XDG_CACHE_HOME), results in out/.
+MAKEFLAGS += --no-print-directory
+ARCH ?= $(shell uname -m | sed s/aarch64/arm64/)
+KERNEL ?= release
+ROOT ?= mini
+LAZY ?=
+OUT ?= out
+
+.PHONY: help run setup tree kernel kernels image dev shell report check test \
+	test-full clean distclean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  Variables: KERNEL=$(KERNEL) (release, debug, unpatched, nolazy, dev)  ARCH=$(ARCH)"
+	@echo "             ROOT=$(ROOT) (mini, debian)  LAZY=on|off  JOBS=N  OUT=$(OUT)"
+
+run: ## everything: packages, kernels, image, three boots with the workloads, report
+	@scripts/run $(OUT)
+
+setup: ## install the Debian packages that are missing
+	@scripts/setup
+
+tree: ## unpack the kernel source and put our files and hooks into it
+	@scripts/source >/dev/null
+	@scripts/assemble
+
+kernel: ## build one kernel (KERNEL=, ARCH=)
+	@scripts/source >/dev/null
+	@case $(KERNEL) in unpatched) ;; dev) scripts/dev-link ;; *) scripts/assemble ;; esac
+	@scripts/kernel --arch $(ARCH) $(KERNEL)
+
+kernels: ## build the unpatched, the release and the debug kernel
+	@$(MAKE) kernel KERNEL=unpatched
+	@$(MAKE) kernel KERNEL=release
+	@$(MAKE) kernel KERNEL=debug
+
+image: ## make the Debian 12 image of the guests
+	@scripts/image
+
+dev: ## link our files into a tree of their own, build it as kernel "dev"
+	@$(MAKE) kernel KERNEL=dev
+
+shell: ## interactive guest (KERNEL=, LAZY=, ROOT=, ARCH=)
+	@vm/run --shell --arch $(ARCH) --kernel $(KERNEL) --root $(ROOT) $(if $(LAZY),--lazy $(LAZY))
+
+report: ## make the report of the last run anew, without booting
+	@report/generate $(OUT)
+
+check: ## tests without a guest, at most 3 minutes
+	@tests/run check
+
+test: ## what CI runs: check, kernels, core guest tests; at most 60 minutes cold
+	@tests/run test
+
+test-full: ## everything else as well; long runs leave a dated log in evidence/
+	@tests/run full
+
+clean: ## drop builds, trees and logs; keep source, image and compiler cache
+	@scripts/clean
+
+distclean: ## drop the whole cache and out/
+	@scripts/clean --all
