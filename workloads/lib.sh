@@ -38,6 +38,19 @@ wait_until()
 	done
 }
 
+# Nothing that comes and goes on its own: timers, and PostgreSQL's autovacuum
+# workers. They would show in one mode of a comparison and not in the other.
+quiet()
+{
+	[ -d /run/systemd/system ] || return 0
+	systemctl stop '*.timer'
+	systemctl is-active --quiet postgresql || return 0
+	/usr/bin/setpriv --reuid postgres --regid postgres --init-groups -- \
+		psql -XAtq -d postgres -c "ALTER SYSTEM SET autovacuum_naptime = '7d'" \
+		-c 'SELECT pg_reload_conf()' >/dev/null ||
+		die "PostgreSQL's autovacuum could not be put off" "systemctl status 'postgresql@*'"
+}
+
 # sample NAME: one settled look at the slabs, into RESULTS/NAME.json
 sample()
 {

@@ -18,6 +18,7 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+quiet
 sample apps24-before
 for n in $SCALES; do
 	mkfifo "$tmp/in" "$tmp/out"

@@ -29,8 +29,6 @@ for service in $SERVICES; do
 		    "make shell, then: systemctl status $service"
 done
 
-# A timer that fires between the modes of a comparison spoils it
-systemctl stop '*.timer'
-
+quiet
 sleep "$QUIET"
 sample boot

@@ -38,6 +38,9 @@
 /* Equal readings in a row that count as settled */
 #define SETTLED		3
 
+/* How often all is sampled again when processes came or went meanwhile */
+#define MAX_TRIES	4
+
 enum { EXIT_USAGE = 2, EXIT_INPUT = 3, EXIT_MERGED = 4 };
 
 struct slab {
@@ -62,12 +65,14 @@ static struct slab slabs[] = {
 	{ .name = "maple_node" },
 };
 
-static struct {
+struct count {
 	unsigned long processes;
 	unsigned long threads;
 	unsigned long kernel_threads;
 	unsigned long vmas;
-} count;
+};
+
+static struct count count;
 
 static const char *slabinfo_path;
 static const char *sysfs_path = "/sys/kernel/slab";
@@ -482,6 +487,7 @@ static void count_processes(void)
 	DIR *dir = opendir(proc_path);
 	struct dirent *de;
 
+	count = (struct count){ 0 };
 	if (!dir)
 		die(EXIT_INPUT, "%s: %s", proc_path, strerror(errno));
 	while ((errno = 0, de = readdir(dir))) {
@@ -625,11 +631,11 @@ int main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
-	unsigned int max_rounds = 50, interval_ms = 100, rounds, i;
+	unsigned int max_rounds = 50, interval_ms = 100, rounds, tries, i;
 	const char *output = NULL, *label = "";
 	char *partial = NULL;
 	FILE *out = stdout;
-	bool settled;
+	bool settled, same;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "l:o:r:i:h", options, NULL)) != -1) {
@@ -674,11 +680,29 @@ int main(int argc, char **argv)
 
 	for (i = 0; i < ARRAY_SIZE(slabs); i++)
 		open_slab(&slabs[i]);
+	/*
+	 * Processes cannot be counted in the moment of the slabs: they are
+	 * counted before and after, and all is done again where they differ.
+	 */
 	count_processes();
-	settled = sample_slabs(max_rounds, interval_ms, &rounds);
+	for (tries = 1; ; tries++) {
+		struct count before = count;
+
+		settled = sample_slabs(max_rounds, interval_ms, &rounds);
+		count_processes();
+		same = before.processes == count.processes &&
+		       before.threads == count.threads &&
+		       before.vmas == count.vmas;
+		if ((settled && same) || tries == MAX_TRIES)
+			break;
+	}
 	if (!settled)
 		fprintf(stderr, "slabsample: warning: the figures did not settle in %u readings; something is running\n",
 			rounds);
+	else if (!same)
+		fprintf(stderr, "slabsample: warning: processes came or went at each of %u samples\n",
+			tries);
+	settled = settled && same;
 
 	if (output) {
 		if (asprintf(&partial, "%s.part", output) < 0)

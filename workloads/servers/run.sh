@@ -36,7 +36,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 # words before a command that make it run as PostgreSQL's user
-AS_POSTGRES="setpriv --reuid postgres --regid postgres --init-groups -- env -C /tmp"
+AS_POSTGRES="/usr/bin/setpriv --reuid postgres --regid postgres --init-groups -- env -C /tmp"
 
 sql()
 {
@@ -54,6 +54,7 @@ redis_field()
 	redis INFO "$1" | tr -d '\r' | sed -n "s/^$2://p"
 }
 
+quiet
 sample servers-before
 
 # ---- Redis: the keys ----
@@ -75,13 +76,10 @@ say "Redis holds $n keys ($(($(now) - t0)) s)"
 # ---- PostgreSQL: the clients, each up to its last transaction ----
 
 t0=$(now)
-$AS_POSTGRES dropdb --if-exists bench 2>/dev/null
-$AS_POSTGRES createdb bench
+{ $AS_POSTGRES dropdb --if-exists bench && $AS_POSTGRES createdb bench; } 2>"$tmp/err" ||
+	die "no database: $(cat "$tmp/err")" "systemctl status 'postgresql@*'"
 $AS_POSTGRES "$PGBIN/pgbench" -i -q -s "$BRANCHES" bench >"$tmp/init" 2>&1 ||
 	die "pgbench -i: $(tail -n 3 "$tmp/init")"
-# the autovacuum workers come and go: not between two samples
-$AS_POSTGRES psql -XAtq -c 'ALTER SYSTEM SET autovacuum = off' \
-	-c 'SELECT pg_reload_conf()' >/dev/null
 say "PostgreSQL is filled ($(($(now) - t0)) s)"
 
 cat >"$tmp/bench.sql" <<EOF
@@ -210,8 +208,6 @@ n=$(sql 'SELECT (SELECT sum(abalance) FROM pgbench_accounts) = s AND
 		(SELECT sum(tbalance) FROM pgbench_tellers) = s
 	FROM (SELECT sum(delta) AS s FROM pgbench_history) AS h')
 [ "$n" = t ] || die "the balances do not add up to the history"
-$AS_POSTGRES psql -XAtq -c 'ALTER SYSTEM RESET autovacuum' \
-	-c 'SELECT pg_reload_conf()' >/dev/null
 $AS_POSTGRES dropdb bench
 say "$((CLIENTS * TRANSACTIONS)) transactions add up ($(($(now) - t0)) s)"
 
