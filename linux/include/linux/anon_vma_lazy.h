@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _LINUX_ANON_VMA_LAZY_H
+#define _LINUX_ANON_VMA_LAZY_H
+/*
+ * ANON_VMA_LAZY: anonymous reverse mapping kept once per process.
+ *
+ * The helpers below hide the mode of a process from their callers.  With
+ * CONFIG_ANON_VMA_LAZY=n mm_anon_lazy() is false at compile time, and nothing
+ * is left of them but what the callers did before.
+ * mm/anon_vma_lazy.c explains the rules.
+ */
+
+#include <linux/mm_types.h>
+
+struct anon_vma;
+struct folio;
+struct ma_state;
+struct pid;
+struct pid_namespace;
+struct rmap_walk_control;
+struct seq_file;
+struct task_struct;
+
+/**
+ * mm_anon_lazy - is the anonymous rmap of a process kept per process?
+ * @mm: the process
+ *
+ * Constant from before the first VMA of @mm exists, so no lock is needed.
+ */
+static inline bool mm_anon_lazy(const struct mm_struct *mm)
+{
+#ifdef CONFIG_ANON_VMA_LAZY
+	return mm->anon_rmap.lazy;
+#else
+	return false;
+#endif
+}
+
+/* Initialise the rmap fields of a VMA that is new, or a byte copy. */
+static inline void vma_anon_init(struct vm_area_struct *vma)
+{
+	if (vma->vm_mm && mm_anon_lazy(vma->vm_mm))
+		vma->displaced = NULL;
+	else
+		INIT_LIST_HEAD(&vma->anon_vma_chain);
+}
+
+/* A child's copy of a VMA without its pages. */
+static inline void vma_anon_reset(struct vm_area_struct *vma)
+{
+	vma->anon_vma = NULL;
+	if (mm_anon_lazy(vma->vm_mm))
+		vma->anon_delta = 0;
+}
+
+/*
+ * A first fault under the per-VMA lock sets vma->anon_vma without mmap_lock.
+ * Whoever tests or copies it with mmap_lock held for write stops faults first.
+ */
+static inline void vma_anon_start_write(struct vm_area_struct *vma)
+{
+	if (mm_anon_lazy(vma->vm_mm))
+		vma_start_write(vma);
+}
+
+/**
+ * vma_anon_delta - distance in pages between a VMA and its anonymous index
+ * @vma: a VMA of a lazy or regular process
+ *
+ * 0 for every VMA that is natural, unfaulted or in a regular process.
+ * Stable with mmap_lock held, or with the rwsem of mm->anon_rmap held while
+ * @vma is findable.
+ */
+static inline pgoff_t vma_anon_delta(const struct vm_area_struct *vma)
+{
+	return mm_anon_lazy(vma->vm_mm) ? vma->anon_delta : 0;
+}
+
+/**
+ * vma_anon_start - anonymous index of the first page of a VMA
+ * @vma: the VMA
+ *
+ * In a regular process anonymous folios share the index of the file mapping.
+ * In a lazy one vm_pgoff says nothing about them: it counts file pages in a
+ * private file mapping, and keeps a moved parent's offset in a wiped child.
+ *
+ * Return: the index in pages.
+ */
+static inline pgoff_t vma_anon_start(const struct vm_area_struct *vma)
+{
+	if (mm_anon_lazy(vma->vm_mm))
+		return (vma->vm_start >> PAGE_SHIFT) - vma->anon_delta;
+	return vma->vm_pgoff;
+}
+
+/**
+ * vma_anon_index - anonymous index of an address
+ * @vma:	the VMA
+ * @address:	a user virtual address in it
+ *
+ * Return: the index, in pages, of an anonymous page mapped there.
+ */
+static inline pgoff_t vma_anon_index(const struct vm_area_struct *vma,
+				     unsigned long address)
+{
+	return ((address - vma->vm_start) >> PAGE_SHIFT) + vma_anon_start(vma);
+}
+
+/**
+ * anon_rmap_lock_mm - keep walkers out of a lazy process
+ * @mm: the process
+ *
+ * Walkers find VMAs by address, so no order of visits would save them from
+ * missing an entry that moves.  Does nothing for a regular process.
+ */
+static inline void anon_rmap_lock_mm(struct mm_struct *mm)
+{
+#ifdef CONFIG_ANON_VMA_LAZY
+	if (mm_anon_lazy(mm))
+		down_write(&mm->anon_rmap.rwsem);
+#endif
+}
+
+static inline void anon_rmap_unlock_mm(struct mm_struct *mm)
+{
+#ifdef CONFIG_ANON_VMA_LAZY
+	if (mm_anon_lazy(mm))
+		up_write(&mm->anon_rmap.rwsem);
+#endif
+}
+
+/**
+ * anon_rmap_fork_bound - let walkers see the child's VMAs below an address
+ * @mm:		the child, with mmap_lock held for write
+ * @bound:	end of the VMA just stored in the child's tree, or ULONG_MAX
+ *
+ * __mt_dup() fills the child's tree with the parent's VMAs.  Release orders
+ * the store of the child's own VMA, and pairs with the acquire in
+ * anon_rmap_find().  That walkers see the new bound before the first entry
+ * copied after it follows from the page table lock of the parent: they visit
+ * the parent first.
+ */
+static inline void anon_rmap_fork_bound(struct mm_struct *mm,
+					unsigned long bound)
+{
+#ifdef CONFIG_ANON_VMA_LAZY
+	smp_store_release(&mm->anon_rmap.bound, bound);
+#endif
+}
+
+#ifdef CONFIG_ANON_VMA_LAZY
+void anon_rmap_init(struct mm_struct *mm);
+int anon_rmap_exec(struct mm_struct *mm);
+bool folio_anon_lazy(const struct folio *folio);
+void dump_vma_anon_rmap(const struct vm_area_struct *vma);
+#else
+static inline void anon_rmap_init(struct mm_struct *mm) { }
+static inline int anon_rmap_exec(struct mm_struct *mm) { return 0; }
+static inline bool folio_anon_lazy(const struct folio *f) { return false; }
+static inline void dump_vma_anon_rmap(const struct vm_area_struct *vma) { }
+#endif
+
+/* All below is for lazy processes only; callers have asked mm_anon_lazy(). */
+int __anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm);
+void __anon_rmap_exit(struct mm_struct *mm);
+void anon_rmap_prepare(struct vm_area_struct *vma);
+int anon_rmap_clone(struct vm_area_struct *dst, struct vm_area_struct *src);
+void anon_rmap_unlink(struct vm_area_struct *vma);
+void anon_rmap_pre_update(struct vm_area_struct *vma);
+void anon_rmap_post_update(struct vm_area_struct *vma);
+void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
+			 int nr);
+void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach);
+int __anon_rmap_shift_stack(struct vm_area_struct *vma, unsigned long shift);
+void anon_rmap_lock_all(struct mm_struct *mm);
+void anon_rmap_unlock_all(struct mm_struct *mm);
+void anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
+		    struct rmap_walk_control *rwc);
+bool anon_rmap_walk_addr(struct anon_vma *anon_vma, struct folio *folio,
+			 unsigned long addr, const struct mm_struct *owner,
+			 bool forks, struct rmap_walk_control *rwc);
+void collect_procs_anon_lazy(struct anon_vma *anon_vma, struct folio *folio,
+			     struct page *page, unsigned long ksm_addr,
+			     struct list_head *to_kill, int force_early);
+int proc_pid_anon_rmap(struct seq_file *m, struct pid_namespace *ns,
+		       struct pid *pid, struct task_struct *task);
+
+static inline int anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm)
+{
+	return mm_anon_lazy(oldmm) ? __anon_rmap_fork(mm, oldmm) : 0;
+}
+
+static inline void anon_rmap_exit(struct mm_struct *mm)
+{
+	if (mm_anon_lazy(mm))
+		__anon_rmap_exit(mm);
+}
+
+static inline void anon_rmap_publish(struct mm_struct *mm,
+				     struct ma_state *mas_detach, int nr)
+{
+	if (mm_anon_lazy(mm))
+		__anon_rmap_publish(mm, mas_detach, nr);
+}
+
+static inline void anon_rmap_hide(struct mm_struct *mm,
+				  struct ma_state *mas_detach)
+{
+	if (mm_anon_lazy(mm))
+		__anon_rmap_hide(mm, mas_detach);
+}
+
+static inline int anon_rmap_shift_stack(struct vm_area_struct *vma,
+					unsigned long shift)
+{
+	if (mm_anon_lazy(vma->vm_mm) && vma->anon_vma)
+		return __anon_rmap_shift_stack(vma, shift);
+	return 0;
+}
+
+#endif /* _LINUX_ANON_VMA_LAZY_H */

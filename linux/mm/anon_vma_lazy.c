@@ -1,0 +1,975 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ANON_VMA_LAZY: anonymous reverse mapping kept once per process.
+ *
+ * A lazy process has one anon_vma, to which all its new anonymous folios
+ * point.  The index of an anonymous folio is its virtual page number minus the
+ * delta of its VMA.  The delta is 0 for a VMA that has not moved since its
+ * first anonymous fault: it is natural, and mm->mm_mt finds it.  A VMA that
+ * moved is displaced and has one anon_vma_chain, in mm->anon_rmap.displaced.
+ * fork() links the child once to each anon_vma its parent is linked to.
+ *
+ * Lifetime.  An anon_vma lives while a process is linked to it or somebody
+ * holds a reference.  exit_mmap() removes the links before it frees a VMA or a
+ * page table, so a link never outlives its mm_struct.  A VMA may be used by
+ * walkers, is findable, while vma->anon_vma is set.  Becoming findable needs no
+ * lock, becoming unfindable needs mm->anon_rmap.rwsem for write, and page
+ * tables of the VMA are freed after that.  A VMA found in mm_mt may just have
+ * been freed, but only RCU reuses it, and until vma->anon_vma has been read as
+ * set nothing else of it is read.
+ *
+ * Locking.  mmap_lock -> i_mmap_rwsem -> anon_vma->rwsem -> mm->anon_rmap.rwsem
+ * -> page table lock.  Never two of a kind; nothing that may enter reclaim is
+ * allocated under the last two rwsems.
+ *
+ * - anon_vma->rwsem protects anon_vma->mms and the counters of the anon_vma.
+ *   Huge page split and UFFDIO_MOVE hold it for write against every walk of a
+ *   folio, fork and exit to change the list.
+ * - mm->anon_rmap.rwsem is held for read by a walker for the whole visit of a
+ *   process, and for write by whoever moves page table entries, changes the
+ *   range of a faulted VMA, or makes one unfindable.
+ *
+ * A walker visits the processes in the order they were linked, a parent before
+ * the child forked from it: entries that fork copies are seen in one or the
+ * other.  See Documentation/mm/anon_vma_lazy.rst.
+ */
+
+#define pr_fmt(fmt) "anon_vma_lazy: " fmt
+
+#include <linux/hugetlb_inline.h>
+#include <linux/init.h>
+#include <linux/interval_tree_generic.h>
+#include <linux/kobject.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+#include <linux/rmap.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/sysctl.h>
+#include <linux/sysfs.h>
+#include <linux/uaccess.h>
+
+#include "internal.h"
+#include "anon_vma_lazy.h"
+
+static struct kmem_cache *anon_vma_mm_link_cachep;
+
+/* New programs become lazy; read at exec. */
+static int sysctl_anon_vma_lazy __read_mostly = 1;
+
+enum anon_rmap_counter {
+	ANON_RMAP_MMS,
+	ANON_RMAP_ANON_VMAS,
+	ANON_RMAP_LINKS,
+	ANON_RMAP_DISPLACED,
+	ANON_RMAP_REUSES,
+	NR_ANON_RMAP_COUNTERS,
+};
+
+/* A process may be counted up on one CPU and down on another. */
+static DEFINE_PER_CPU(long, anon_rmap_counters[NR_ANON_RMAP_COUNTERS]);
+
+static void anon_rmap_count(enum anon_rmap_counter counter, long nr)
+{
+	this_cpu_add(anon_rmap_counters[counter], nr);
+}
+
+static inline unsigned long displaced_first(struct anon_vma_chain *avc)
+{
+	return vma_anon_start(avc->vma);
+}
+
+static inline unsigned long displaced_last(struct anon_vma_chain *avc)
+{
+	return vma_anon_start(avc->vma) + vma_pages(avc->vma) - 1;
+}
+
+INTERVAL_TREE_DEFINE(struct anon_vma_chain, rb, unsigned long, rb_subtree_last,
+		     displaced_first, displaced_last, static, displaced_tree)
+
+/*
+ * Processes and their anon_vmas.
+ */
+
+/**
+ * anon_rmap_init - initialise the rmap state of a new process
+ * @mm: the process, zeroed by exec or copied from its parent by fork
+ *
+ * The process is regular until anon_rmap_exec() or anon_rmap_fork() says
+ * otherwise.
+ */
+void anon_rmap_init(struct mm_struct *mm)
+{
+	struct mm_anon_rmap *rmap = &mm->anon_rmap;
+
+	memset(rmap, 0, sizeof(*rmap));
+	init_rwsem(&rmap->rwsem);
+	INIT_LIST_HEAD(&rmap->links);
+	rmap->displaced = RB_ROOT_CACHED;
+}
+
+static struct anon_vma *anon_vma_alloc_lazy(void)
+{
+	struct anon_vma *anon_vma;
+
+	anon_vma = kmem_cache_alloc(anon_vma_cachep, GFP_KERNEL);
+	if (!anon_vma)
+		return NULL;
+
+	/* As anon_vma_alloc(): a late walker may look at the recycled object. */
+	INIT_LIST_HEAD(&anon_vma->mms);
+	WRITE_ONCE(anon_vma->lazy, true);
+	anon_vma->num_children = 0;
+	anon_vma->num_active_vmas = 0;
+	anon_vma->parent = anon_vma;
+	anon_vma->root = anon_vma;
+	atomic_set(&anon_vma->refcount, 1);
+	return anon_vma;
+}
+
+/* Link @mm to @anon_vma, whose rwsem the caller holds for write. */
+static void anon_rmap_link(struct anon_vma_mm_link *link, struct mm_struct *mm,
+			   struct anon_vma *anon_vma)
+{
+	lockdep_assert_held_write(&anon_vma->rwsem);
+
+	link->mm = mm;
+	link->anon_vma = anon_vma;
+	/* At the tail: walkers visit a parent before its child. */
+	list_add_tail(&link->same_anon_vma, &anon_vma->mms);
+	if (link == &mm->anon_rmap.own)
+		anon_vma->num_active_vmas++;
+}
+
+/*
+ * Give @mm an anon_vma of its own, a child of @parent if there is one.
+ * The counters mean what they mean for regular anon_vmas: num_active_vmas is
+ * 1 while the process whose own anon_vma this is lives, and num_children counts
+ * the anon_vmas whose parent this is, the root being its own child.
+ */
+static int anon_rmap_new_own(struct mm_struct *mm, struct anon_vma *parent)
+{
+	struct mm_anon_rmap *rmap = &mm->anon_rmap;
+	struct anon_vma *anon_vma = anon_vma_alloc_lazy();
+
+	if (!anon_vma)
+		return -ENOMEM;
+
+	if (parent) {
+		anon_vma->root = parent->root;
+		anon_vma->parent = parent;
+		get_anon_vma(anon_vma->root);
+	}
+	anon_vma_lock_write(anon_vma->parent);
+	anon_vma->parent->num_children++;
+	anon_vma_unlock_write(anon_vma->parent);
+
+	anon_vma_lock_write(anon_vma);
+	anon_rmap_link(&rmap->own, mm, anon_vma);
+	anon_vma_unlock_write(anon_vma);
+
+	list_add(&rmap->own.same_mm, &rmap->links);
+	anon_rmap_count(ANON_RMAP_ANON_VMAS, 1);
+	return 0;
+}
+
+/**
+ * anon_rmap_exec - choose the mode of a process that starts a program
+ * @mm: the new process, not visible to anybody yet
+ *
+ * Called before the first VMA of @mm exists: argument pages are faulted long
+ * before exec's point of no return.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int anon_rmap_exec(struct mm_struct *mm)
+{
+	if (!READ_ONCE(sysctl_anon_vma_lazy))
+		return 0;
+
+	mm->anon_rmap.lazy = true;
+	mm->anon_rmap.bound = ULONG_MAX;
+	anon_rmap_count(ANON_RMAP_MMS, 1);
+	return anon_rmap_new_own(mm, NULL);
+}
+
+/**
+ * __anon_rmap_fork - link a child to all anon_vmas its parent is linked to
+ * @mm:		the child; its tree of VMAs is still empty
+ * @oldmm:	the parent; mmap_lock of both is held for write
+ *
+ * The child takes over a dead ancestor's anon_vma if that has at most one
+ * child, else it gets a new one.  This bounds the chain "fork, parent exits" as
+ * anon_vma_clone() does for regular processes: of the anon_vmas without a
+ * process, each has two children or more.  A dead root counts itself and the
+ * branch that @mm is on, so it is never taken over.
+ *
+ * Walkers may visit the child as soon as it is linked, and find nothing until
+ * anon_rmap_fork_bound() lets them.
+ *
+ * Return: 0, or -ENOMEM; then anon_rmap_exit() removes what was linked.
+ */
+int __anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm)
+{
+	struct mm_anon_rmap *rmap = &mm->anon_rmap;
+	struct anon_vma_mm_link *plink;
+
+	mmap_assert_write_locked(mm);
+	mmap_assert_write_locked(oldmm);
+
+	rmap->lazy = true;
+	anon_rmap_count(ANON_RMAP_MMS, 1);
+
+	/* From the root to the newest, so that the list ends newest first. */
+	list_for_each_entry_reverse(plink, &oldmm->anon_rmap.links, same_mm) {
+		struct anon_vma *anon_vma = plink->anon_vma;
+		struct anon_vma_mm_link *spare, *link;
+
+		spare = kmem_cache_alloc(anon_vma_mm_link_cachep, GFP_KERNEL);
+		if (!spare)
+			return -ENOMEM;
+
+		link = spare;
+		anon_vma_lock_write(anon_vma);
+		if (!rmap->own.anon_vma && anon_vma->num_children < 2 &&
+		    !anon_vma->num_active_vmas)
+			link = &rmap->own;
+		anon_rmap_link(link, mm, anon_vma);
+		anon_vma_unlock_write(anon_vma);
+
+		list_add(&link->same_mm, &rmap->links);
+		if (link == spare) {
+			anon_rmap_count(ANON_RMAP_LINKS, 1);
+		} else {
+			anon_rmap_count(ANON_RMAP_REUSES, 1);
+			kmem_cache_free(anon_vma_mm_link_cachep, spare);
+		}
+	}
+
+	if (rmap->own.anon_vma)
+		return 0;
+	return anon_rmap_new_own(mm, oldmm->anon_rmap.own.anon_vma);
+}
+
+/**
+ * __anon_rmap_exit - remove a process from all anon_vmas
+ * @mm: the process; nobody uses it any more, or it was never visible
+ *
+ * Called after the last entry is zapped and before any VMA or page table is
+ * freed, also when fork or exec failed half way.  Taking each anon_vma's rwsem
+ * waits for the walkers that are inside @mm.
+ *
+ * Newest first: the parent of an anon_vma that becomes empty is further down
+ * the list, so it is still linked, and alive, when its num_children changes.
+ */
+void __anon_rmap_exit(struct mm_struct *mm)
+{
+	struct mm_anon_rmap *rmap = &mm->anon_rmap;
+	struct anon_vma_mm_link *link, *next;
+
+	anon_rmap_count(ANON_RMAP_MMS, -1);
+	list_for_each_entry_safe(link, next, &rmap->links, same_mm) {
+		struct anon_vma *anon_vma = link->anon_vma;
+		struct anon_vma *parent = anon_vma->parent;
+		bool empty;
+
+		anon_vma_lock_write(anon_vma);
+		list_del(&link->same_anon_vma);
+		empty = list_empty(&anon_vma->mms);
+		if (link == &rmap->own)
+			anon_vma->num_active_vmas--;
+		anon_vma_unlock_write(anon_vma);
+
+		list_del(&link->same_mm);
+		if (link != &rmap->own) {
+			anon_rmap_count(ANON_RMAP_LINKS, -1);
+			kmem_cache_free(anon_vma_mm_link_cachep, link);
+		}
+		if (!empty)
+			continue;
+
+		anon_vma_lock_write(parent);
+		parent->num_children--;
+		anon_vma_unlock_write(parent);
+
+		VM_WARN_ON_ONCE(anon_vma->num_children);
+		VM_WARN_ON_ONCE(anon_vma->num_active_vmas);
+		put_anon_vma(anon_vma);
+		anon_rmap_count(ANON_RMAP_ANON_VMAS, -1);
+	}
+}
+
+/*
+ * VMAs.
+ */
+
+/**
+ * anon_rmap_prepare - note that a VMA may have anonymous pages from now on
+ * @vma: a VMA of a lazy process, locked against changes of its range by
+ *	 mmap_lock or the per-VMA lock, for read or write
+ *
+ * Release orders the range of @vma before it becomes findable, and pairs with
+ * the acquire in vma_findable().  smp_wmb() orders that before the entry that
+ * the caller goes on to set.  A walker has seen the entry, or a folio that was
+ * put on a list after it, and has taken a lock since: it sees vma->anon_vma.
+ * Others may store the same value at the same time.
+ */
+void anon_rmap_prepare(struct vm_area_struct *vma)
+{
+	smp_store_release(&vma->anon_vma, vma->vm_mm->anon_rmap.own.anon_vma);
+	smp_wmb();
+}
+
+/* Findable: stays so, and in its place, while the caller holds the rwsem. */
+static bool vma_findable(struct vm_area_struct *vma)
+{
+	return smp_load_acquire(&vma->anon_vma);
+}
+
+/* Make @vma displaced by @delta pages; its range is set. */
+static int anon_rmap_displace(struct vm_area_struct *vma, pgoff_t delta)
+{
+	struct mm_anon_rmap *rmap = &vma->vm_mm->anon_rmap;
+	struct anon_vma_chain *avc;
+
+	avc = kmem_cache_alloc(anon_vma_chain_cachep, GFP_KERNEL);
+	if (!avc)
+		return -ENOMEM;
+	avc->vma = vma;
+	avc->anon_vma = rmap->own.anon_vma;
+	INIT_LIST_HEAD(&avc->same_vma);
+
+	down_write(&rmap->rwsem);
+	vma->anon_delta = delta;
+	vma->displaced = avc;
+	anon_rmap_prepare(vma);
+	displaced_tree_insert(avc, &rmap->displaced);
+	up_write(&rmap->rwsem);
+	anon_rmap_count(ANON_RMAP_DISPLACED, 1);
+	return 0;
+}
+
+/**
+ * anon_rmap_clone - copy what walkers need from one VMA to another
+ * @dst: the new VMA, its range and delta set; not findable through mm_mt, or
+ *	 write-locked and without anonymous pages
+ * @src: the VMA it was copied from or is merged with, in the same process or in
+ *	 the parent
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int anon_rmap_clone(struct vm_area_struct *dst, struct vm_area_struct *src)
+{
+	if (!src->anon_vma)
+		return 0;
+	if (dst->anon_delta)
+		return anon_rmap_displace(dst, dst->anon_delta);
+	/* The copy of a parent's VMA still has the parent's anon_vma. */
+	anon_rmap_prepare(dst);
+	return 0;
+}
+
+static void anon_rmap_free_avc(struct anon_vma_chain *avc)
+{
+	if (!avc)
+		return;
+	kmem_cache_free(anon_vma_chain_cachep, avc);
+	anon_rmap_count(ANON_RMAP_DISPLACED, -1);
+}
+
+/* The VMA is unfaulted afterwards.  The caller frees what is returned. */
+static struct anon_vma_chain *anon_rmap_hide_vma(struct vm_area_struct *vma)
+{
+	struct mm_anon_rmap *rmap = &vma->vm_mm->anon_rmap;
+	struct anon_vma_chain *avc = vma->displaced;
+
+	lockdep_assert_held_write(&rmap->rwsem);
+
+	if (avc)
+		displaced_tree_remove(avc, &rmap->displaced);
+	vma->displaced = NULL;
+	vma->anon_delta = 0;
+	WRITE_ONCE(vma->anon_vma, NULL);
+	return avc;
+}
+
+/**
+ * anon_rmap_unlink - make a VMA without anonymous pages unfindable
+ * @vma: the VMA, write-locked, or of a process that has exited
+ */
+void anon_rmap_unlink(struct vm_area_struct *vma)
+{
+	struct mm_anon_rmap *rmap = &vma->vm_mm->anon_rmap;
+	struct anon_vma_chain *avc;
+
+	if (!vma->anon_vma)
+		return;
+
+	/* Without links there is no walker left, and the tree is not used. */
+	if (list_empty(&rmap->links)) {
+		avc = vma->displaced;
+		vma->displaced = NULL;
+		vma->anon_vma = NULL;
+	} else {
+		down_write(&rmap->rwsem);
+		avc = anon_rmap_hide_vma(vma);
+		up_write(&rmap->rwsem);
+	}
+	anon_rmap_free_avc(avc);
+}
+
+static bool anon_rmap_any_findable(struct ma_state *mas_detach)
+{
+	struct vm_area_struct *vma;
+
+	mas_set(mas_detach, 0);
+	mas_for_each(mas_detach, vma, ULONG_MAX)
+		if (vma->anon_vma)
+			return true;
+	return false;
+}
+
+/**
+ * __anon_rmap_publish - let walkers find VMAs that leave mm_mt before the zap
+ * @mm:		the process, mmap_lock held for write
+ * @mas_detach:	the tree of the write-locked VMAs, at 0 to @nr - 1 in order of
+ *		address, or NULL to take it back
+ * @nr:		number of VMAs
+ *
+ * A migration entry in these VMAs must still be found and removed, or the zap
+ * meets it when its folio is gone.  Until they leave mm_mt walkers find the
+ * VMAs twice, which is harmless.
+ */
+void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
+			 int nr)
+{
+	struct mm_anon_rmap *rmap = &mm->anon_rmap;
+
+	if (mas_detach ? !anon_rmap_any_findable(mas_detach) : !rmap->detached)
+		return;
+
+	down_write(&rmap->rwsem);
+	rmap->detached = mas_detach ? mas_detach->tree : NULL;
+	rmap->nr_detached = nr;
+	up_write(&rmap->rwsem);
+}
+
+/**
+ * __anon_rmap_hide - make zapped VMAs unfindable
+ * @mm:		the process, mmap_lock held by the munmap
+ * @mas_detach:	the tree of its VMAs, published or still in mm_mt (MAP_FIXED)
+ *
+ * Called after the entries are zapped and before page tables are freed.
+ */
+void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach)
+{
+	struct mm_anon_rmap *rmap = &mm->anon_rmap;
+	struct vm_area_struct *vma;
+
+	if (!anon_rmap_any_findable(mas_detach))
+		return;
+
+	down_write(&rmap->rwsem);
+	rmap->detached = NULL;
+	rmap->nr_detached = 0;
+	mas_set(mas_detach, 0);
+	mas_for_each(mas_detach, vma, ULONG_MAX)
+		if (vma->anon_vma)
+			anon_rmap_free_avc(anon_rmap_hide_vma(vma));
+	up_write(&rmap->rwsem);
+}
+
+/**
+ * __anon_rmap_shift_stack - exec moves the pages of the stack inside its VMA
+ * @vma:	the stack, extended over the old and the new place; mmap_lock
+ *		held for write
+ * @shift:	how far its pages are about to move down, in bytes
+ *
+ * From here on walkers look for the pages in the new place.  Those that must
+ * not miss an entry skip the temporary stack, as ever.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __anon_rmap_shift_stack(struct vm_area_struct *vma, unsigned long shift)
+{
+	if (WARN_ON_ONCE(vma->displaced))
+		return -ENOMEM;
+	return anon_rmap_displace(vma, vma->anon_delta - (shift >> PAGE_SHIFT));
+}
+
+/**
+ * anon_rmap_pre_update - the range of a VMA is about to change
+ * @vma: the VMA; mm->anon_rmap.rwsem held for write
+ */
+void anon_rmap_pre_update(struct vm_area_struct *vma)
+{
+	lockdep_assert_held_write(&vma->vm_mm->anon_rmap.rwsem);
+
+	if (vma->displaced)
+		displaced_tree_remove(vma->displaced,
+				      &vma->vm_mm->anon_rmap.displaced);
+}
+
+/**
+ * anon_rmap_post_update - the range of a VMA has changed
+ * @vma: the VMA; mm->anon_rmap.rwsem held for write since pre_update
+ */
+void anon_rmap_post_update(struct vm_area_struct *vma)
+{
+	lockdep_assert_held_write(&vma->vm_mm->anon_rmap.rwsem);
+
+	if (vma->displaced)
+		displaced_tree_insert(vma->displaced,
+				      &vma->vm_mm->anon_rmap.displaced);
+}
+
+/**
+ * anon_rmap_lock_all - keep all walkers out, for mm_take_all_locks()
+ * @mm: the process, mmap_lock held for write
+ */
+void anon_rmap_lock_all(struct mm_struct *mm)
+{
+	down_write(&mm->anon_rmap.rwsem);
+	mm->anon_rmap.all_locked = true;
+}
+
+/**
+ * anon_rmap_unlock_all - undo anon_rmap_lock_all(), if it was reached
+ * @mm: the process, mmap_lock held for write
+ */
+void anon_rmap_unlock_all(struct mm_struct *mm)
+{
+	if (!mm->anon_rmap.all_locked)
+		return;
+	mm->anon_rmap.all_locked = false;
+	up_write(&mm->anon_rmap.rwsem);
+}
+
+/*
+ * Walks.
+ */
+
+/*
+ * The first findable VMA of @mm that ends above @addr and starts at or below
+ * @last, natural or displaced.
+ */
+static struct vm_area_struct *anon_rmap_find(struct mm_struct *mm,
+					     unsigned long addr,
+					     unsigned long last)
+{
+	MA_STATE(mas, &mm->mm_mt, addr, addr);
+	struct vm_area_struct *vma;
+	unsigned long bound;
+
+	lockdep_assert_held(&mm->anon_rmap.rwsem);
+
+	/* Pairs with the release in anon_rmap_fork_bound(). */
+	bound = smp_load_acquire(&mm->anon_rmap.bound);
+	if (addr >= bound)
+		return NULL;
+
+	rcu_read_lock();
+	mas_for_each(&mas, vma, min(last, bound - 1))
+		if (vma_findable(vma))
+			break;
+	rcu_read_unlock();
+	return vma;
+}
+
+static struct vm_area_struct *anon_rmap_detached(struct mm_struct *mm, int nr)
+{
+	MA_STATE(mas, mm->anon_rmap.detached, nr, nr);
+
+	lockdep_assert_held(&mm->anon_rmap.rwsem);
+	return mas_walk(&mas);
+}
+
+/* Number of the first VMA of the munmap in progress that ends above @addr. */
+static int anon_rmap_first_detached(struct mm_struct *mm, unsigned long addr)
+{
+	int low = 0, high = mm->anon_rmap.nr_detached;
+
+	while (low < high) {
+		int mid = low + (high - low) / 2;
+
+		if (anon_rmap_detached(mm, mid)->vm_end > addr)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+/* Return false if the walk is over. */
+static bool anon_rmap_visit(struct folio *folio, struct vm_area_struct *vma,
+			    unsigned long addr, struct rmap_walk_control *rwc)
+{
+	/*
+	 * A child may have put a mapping of another kind in the place where
+	 * its parent maps the folio.
+	 */
+	if (is_vm_hugetlb_page(vma) != folio_test_hugetlb(folio))
+		return true;
+
+	cond_resched();
+	if (rwc->invalid_vma && rwc->invalid_vma(vma, rwc->arg))
+		return true;
+	if (!rwc->rmap_one(folio, vma, addr, rwc->arg))
+		return false;
+	return !rwc->done || !rwc->done(folio);
+}
+
+/* Natural VMAs in mm_mt, then those a munmap has taken out of it. */
+static bool anon_rmap_walk_natural(struct mm_struct *mm, struct folio *folio,
+				   unsigned long start, unsigned long last,
+				   struct rmap_walk_control *rwc)
+{
+	struct vm_area_struct *vma;
+	unsigned long addr = start;
+	int nr;
+
+	while ((vma = anon_rmap_find(mm, addr, last))) {
+		if (!vma->anon_delta &&
+		    !anon_rmap_visit(folio, vma, max(start, vma->vm_start), rwc))
+			return false;
+		addr = vma->vm_end;
+		if (addr > last)
+			break;
+	}
+
+	for (nr = anon_rmap_first_detached(mm, start);
+	     nr < mm->anon_rmap.nr_detached; nr++) {
+		vma = anon_rmap_detached(mm, nr);
+		if (vma->vm_start > last)
+			break;
+		if (vma_findable(vma) && !vma->anon_delta &&
+		    !anon_rmap_visit(folio, vma, max(start, vma->vm_start), rwc))
+			return false;
+	}
+	return true;
+}
+
+static bool anon_rmap_walk_mm(struct mm_struct *mm, struct folio *folio,
+			      struct rmap_walk_control *rwc)
+{
+	pgoff_t first = folio_pgoff(folio);
+	unsigned long nr_pages = folio_nr_pages(folio);
+	struct rb_root_cached *displaced = &mm->anon_rmap.displaced;
+	struct anon_vma_chain *avc;
+
+	/* On 32 bits the index of a displaced page may be out of reach. */
+	if (first + nr_pages - 1 <= ULONG_MAX >> PAGE_SHIFT &&
+	    !anon_rmap_walk_natural(mm, folio, first << PAGE_SHIFT,
+				    ((first + nr_pages) << PAGE_SHIFT) - 1, rwc))
+		return false;
+
+	for (avc = displaced_tree_iter_first(displaced, first, first + nr_pages - 1);
+	     avc;
+	     avc = displaced_tree_iter_next(avc, first, first + nr_pages - 1)) {
+		struct vm_area_struct *vma = avc->vma;
+		unsigned long addr = __vma_address(vma, vma_anon_start(vma),
+						   first, nr_pages);
+
+		if (!anon_rmap_visit(folio, vma, addr, rwc))
+			return false;
+	}
+	return true;
+}
+
+static bool anon_rmap_lock_read(struct mm_struct *mm,
+				struct rmap_walk_control *rwc)
+{
+	if (down_read_trylock(&mm->anon_rmap.rwsem))
+		return true;
+	if (rwc->try_lock) {
+		rwc->contended = true;
+		return false;
+	}
+	down_read(&mm->anon_rmap.rwsem);
+	return true;
+}
+
+/**
+ * anon_rmap_walk - visit every VMA that may map a folio of a lazy anon_vma
+ * @anon_vma:	the anon_vma of @folio, locked by the caller
+ * @folio:	an anonymous folio, small, large or hugetlb, not a KSM one
+ * @rwc:	what to do; with try_lock the walk ends where a process is being
+ *		changed and says so, else it waits
+ */
+void anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
+		    struct rmap_walk_control *rwc)
+{
+	struct anon_vma_mm_link *link;
+
+	lockdep_assert_held(&anon_vma->rwsem);
+
+	list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
+		bool more;
+
+		if (!anon_rmap_lock_read(link->mm, rwc))
+			return;
+		more = anon_rmap_walk_mm(link->mm, folio, rwc);
+		up_read(&link->mm->anon_rmap.rwsem);
+		if (!more)
+			return;
+	}
+}
+
+/**
+ * anon_rmap_walk_addr - visit VMAs that cover an address, for KSM
+ * @anon_vma:	a lazy anon_vma, locked by the caller
+ * @folio:	the KSM folio; its index says nothing
+ * @addr:	where the process that KSM merged it in mapped it
+ * @owner:	that process
+ * @forks:	visit all processes but @owner, else @owner alone
+ * @rwc:	what to do
+ *
+ * Return: false if the walk is over, true to go on with other anon_vmas.
+ */
+bool anon_rmap_walk_addr(struct anon_vma *anon_vma, struct folio *folio,
+			 unsigned long addr, const struct mm_struct *owner,
+			 bool forks, struct rmap_walk_control *rwc)
+{
+	struct anon_vma_mm_link *link;
+
+	lockdep_assert_held(&anon_vma->rwsem);
+
+	list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
+		struct mm_struct *mm = link->mm;
+		struct vm_area_struct *vma;
+		bool more = true;
+
+		if ((mm == owner) == forks)
+			continue;
+		if (!anon_rmap_lock_read(mm, rwc))
+			return false;
+
+		vma = anon_rmap_find(mm, addr, addr);
+		if (!vma) {
+			int nr = anon_rmap_first_detached(mm, addr);
+
+			if (nr < mm->anon_rmap.nr_detached)
+				vma = anon_rmap_detached(mm, nr);
+			if (vma && (vma->vm_start > addr || !vma_findable(vma)))
+				vma = NULL;
+		}
+		if (vma)
+			more = anon_rmap_visit(folio, vma, addr, rwc);
+		up_read(&mm->anon_rmap.rwsem);
+		if (!more)
+			return false;
+	}
+	return true;
+}
+
+#ifdef CONFIG_MEMORY_FAILURE
+struct collect_procs {
+	struct page *page;
+	struct list_head *to_kill;
+	int force_early;
+};
+
+static bool collect_procs_one(struct folio *folio, struct vm_area_struct *vma,
+			      unsigned long addr, void *arg)
+{
+	struct collect_procs *cp = arg;
+	struct task_struct *tsk;
+
+	if (!folio_test_ksm(folio)) {
+		addr = page_mapped_in_vma(cp->page, vma);
+		if (addr == -EFAULT)
+			return true;
+	}
+
+	rcu_read_lock();
+	for_each_process(tsk) {
+		struct task_struct *t = task_early_kill(tsk, cp->force_early);
+
+		if (t && t->mm == vma->vm_mm)
+			add_to_kill_ksm(t, cp->page, vma, cp->to_kill, addr);
+	}
+	rcu_read_unlock();
+	return true;
+}
+
+/**
+ * collect_procs_anon_lazy - collect the processes that map a poisoned page
+ * @anon_vma:	a lazy anon_vma of the page, locked by the caller
+ * @folio:	its folio, anonymous or KSM
+ * @page:	the page
+ * @ksm_addr:	where KSM merged it, ignored for other folios
+ * @to_kill:	list the processes are added to
+ * @force_early: see task_early_kill()
+ *
+ * Visiting a process may sleep, so the list of tasks is inside, under RCU.
+ * Only processes that map the page, or for KSM could map it at that address,
+ * are collected, not every relative.
+ */
+void collect_procs_anon_lazy(struct anon_vma *anon_vma, struct folio *folio,
+			     struct page *page, unsigned long ksm_addr,
+			     struct list_head *to_kill, int force_early)
+{
+	struct collect_procs cp = {
+		.page = page,
+		.to_kill = to_kill,
+		.force_early = force_early,
+	};
+	struct rmap_walk_control rwc = {
+		.rmap_one = collect_procs_one,
+		.arg = &cp,
+	};
+
+	if (folio_test_ksm(folio))
+		anon_rmap_walk_addr(anon_vma, folio, ksm_addr, NULL, true, &rwc);
+	else
+		anon_rmap_walk(anon_vma, folio, &rwc);
+}
+#endif /* CONFIG_MEMORY_FAILURE */
+
+/*
+ * Switches and counters.
+ */
+
+/**
+ * folio_anon_lazy - does an anonymous folio belong to a lazy process?
+ * @folio: the folio, perhaps a stale copy of it
+ *
+ * For diagnostics only: needs no lock and survives a bad pointer.
+ *
+ * Return: true if it seems so.
+ */
+bool folio_anon_lazy(const struct folio *folio)
+{
+	unsigned long mapping = (unsigned long)folio->mapping;
+	struct anon_vma *anon_vma;
+	bool lazy;
+
+	anon_vma = (struct anon_vma *)(mapping & ~PAGE_MAPPING_FLAGS);
+	return !get_kernel_nofault(lazy, &anon_vma->lazy) && lazy;
+}
+
+/**
+ * dump_vma_anon_rmap - print what walkers know about a VMA, for dump_vma()
+ * @vma: the VMA
+ */
+void dump_vma_anon_rmap(const struct vm_area_struct *vma)
+{
+	if (vma->vm_mm)
+		pr_emerg("%s delta %lx\n",
+			 mm_anon_lazy(vma->vm_mm) ? "lazy" : "regular",
+			 vma_anon_delta(vma));
+}
+
+/* /proc/PID/anon_rmap */
+int proc_pid_anon_rmap(struct seq_file *m, struct pid_namespace *ns,
+		       struct pid *pid, struct task_struct *task)
+{
+	struct mm_struct *mm = get_task_mm(task);
+	struct rb_node *node;
+	int displaced = 0;
+
+	if (!mm)
+		return 0;
+
+	seq_printf(m, "mode: %s\n", mm_anon_lazy(mm) ? "lazy" : "regular");
+	if (mm_anon_lazy(mm)) {
+		/* The reference keeps exit_mmap() and so the links in place. */
+		down_read(&mm->anon_rmap.rwsem);
+		for (node = rb_first_cached(&mm->anon_rmap.displaced); node;
+		     node = rb_next(node))
+			displaced++;
+		up_read(&mm->anon_rmap.rwsem);
+		seq_printf(m, "links: %zu\n",
+			   list_count_nodes(&mm->anon_rmap.links));
+		seq_printf(m, "displaced: %d\n", displaced);
+	}
+	mmput(mm);
+	return 0;
+}
+
+static ssize_t anon_rmap_counter_show(struct kobject *kobj,
+				      struct kobj_attribute *attr, char *buf);
+
+static struct kobj_attribute anon_rmap_counter_attrs[] = {
+	[ANON_RMAP_MMS] =
+		__ATTR(mms, 0400, anon_rmap_counter_show, NULL),
+	[ANON_RMAP_ANON_VMAS] =
+		__ATTR(anon_vmas, 0400, anon_rmap_counter_show, NULL),
+	[ANON_RMAP_LINKS] =
+		__ATTR(links, 0400, anon_rmap_counter_show, NULL),
+	[ANON_RMAP_DISPLACED] =
+		__ATTR(displaced, 0400, anon_rmap_counter_show, NULL),
+	[ANON_RMAP_REUSES] =
+		__ATTR(reuses, 0400, anon_rmap_counter_show, NULL),
+};
+
+static ssize_t anon_rmap_counter_show(struct kobject *kobj,
+				      struct kobj_attribute *attr, char *buf)
+{
+	long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu(anon_rmap_counters[attr - anon_rmap_counter_attrs],
+			       cpu);
+	return sysfs_emit(buf, "%ld\n", max(sum, 0L));
+}
+
+static struct attribute *anon_vma_lazy_attrs[] = {
+	&anon_rmap_counter_attrs[ANON_RMAP_MMS].attr,
+	&anon_rmap_counter_attrs[ANON_RMAP_ANON_VMAS].attr,
+	&anon_rmap_counter_attrs[ANON_RMAP_LINKS].attr,
+	&anon_rmap_counter_attrs[ANON_RMAP_DISPLACED].attr,
+	&anon_rmap_counter_attrs[ANON_RMAP_REUSES].attr,
+	NULL,
+};
+
+static const struct attribute_group anon_vma_lazy_group = {
+	.name = "anon_vma_lazy",
+	.attrs = anon_vma_lazy_attrs,
+};
+
+static struct ctl_table anon_vma_lazy_sysctls[] = {
+	{
+		.procname	= "anon_vma_lazy",
+		.data		= &sysctl_anon_vma_lazy,
+		.maxlen		= sizeof(sysctl_anon_vma_lazy),
+		.mode		= 0600,
+		.proc_handler	= proc_dointvec_minmax,
+		.extra1		= SYSCTL_ZERO,
+		.extra2		= SYSCTL_ONE,
+	},
+};
+
+static int __init anon_vma_lazy_setup(char *str)
+{
+	if (str && !strcmp(str, "on"))
+		sysctl_anon_vma_lazy = 1;
+	else if (str && !strcmp(str, "off"))
+		sysctl_anon_vma_lazy = 0;
+	else
+		pr_warn("anon_vma_lazy=%s not understood, want on or off\n",
+			str ? str : "");
+	return 0;
+}
+early_param("anon_vma_lazy", anon_vma_lazy_setup);
+
+/* Before the first process forks. */
+static int __init anon_vma_lazy_init(void)
+{
+	anon_vma_mm_link_cachep = KMEM_CACHE(anon_vma_mm_link,
+					     SLAB_PANIC | SLAB_ACCOUNT);
+	pr_info("%s\n", sysctl_anon_vma_lazy ? "on" : "off");
+	return 0;
+}
+core_initcall(anon_vma_lazy_init);
+
+static int __init anon_vma_lazy_interface_init(void)
+{
+	register_sysctl_init("vm", anon_vma_lazy_sysctls);
+	return sysfs_create_group(mm_kobj, &anon_vma_lazy_group);
+}
+late_initcall(anon_vma_lazy_interface_init);
