@@ -91,7 +91,6 @@ lock()
 need_space()
 {
 	_have=$(df -Pm -- "$2" | awk 'NR == 2 { print $4 }')
-	[ -z "${FAKE_FREE_MIB:-}" ] || _have=$FAKE_FREE_MIB
 	[ "$_have" -ge "$1" ] ||
 		die "not enough disk space for $3: $1 MiB needed in $2, $_have MiB free" \
 		    "make room there, or set XDG_CACHE_HOME to a larger disk, or \"make clean\" to drop old builds"
