@@ -11,20 +11,18 @@
  *
  * Lifetime.  An anon_vma lives while a process is linked to it or somebody
  * holds a reference.  exit_mmap() removes the links before it frees a VMA or a
- * page table, so a link never outlives its mm_struct.  A VMA may be used by
- * walkers, is findable, while vma->anon_vma is set.  Becoming findable needs no
- * lock, becoming unfindable needs mm->anon_rmap.rwsem for write, and page
- * tables of the VMA are freed after that.  A VMA found in mm_mt may just have
- * been freed, but only RCU reuses it, and until vma->anon_vma has been read as
- * set nothing else of it is read.
+ * page table.  Walkers may use a VMA, it is findable, while vma->anon_vma is
+ * set.  Becoming findable needs no lock; becoming unfindable needs
+ * mm->anon_rmap.rwsem for write, and page tables are freed after that.  A VMA
+ * found in mm_mt may just have been freed, but RCU keeps it from being reused,
+ * and until vma->anon_vma has been read as set nothing else of it is read.
  *
  * Locking.  mmap_lock -> i_mmap_rwsem -> anon_vma->rwsem -> mm->anon_rmap.rwsem
  * -> page table lock.  Never two of a kind; nothing that may enter reclaim is
  * allocated under the last two rwsems.
  *
- * - anon_vma->rwsem protects anon_vma->mms and the counters of the anon_vma.
- *   Huge page split and UFFDIO_MOVE hold it for write against every walk of a
- *   folio, fork and exit to change the list.
+ * - anon_vma->rwsem protects anon_vma->mms and the counters.  Huge page split
+ *   and UFFDIO_MOVE hold it for write against every walk of a folio.
  * - mm->anon_rmap.rwsem is held for read by a walker for the whole visit of a
  *   process, and for write by whoever moves page table entries, changes the
  *   range of a faulted VMA, or makes one unfindable.
@@ -37,7 +35,6 @@
 #define pr_fmt(fmt) "anon_vma_lazy: " fmt
 
 #include <linux/hugetlb_inline.h>
-#include <linux/init.h>
 #include <linux/interval_tree_generic.h>
 #include <linux/kobject.h>
 #include <linux/mm.h>
@@ -53,7 +50,6 @@
 #include <linux/uaccess.h>
 
 #include "internal.h"
-#include "anon_vma_lazy.h"
 
 static struct kmem_cache *anon_vma_mm_link_cachep;
 
@@ -90,17 +86,7 @@ static inline unsigned long displaced_last(struct anon_vma_chain *avc)
 INTERVAL_TREE_DEFINE(struct anon_vma_chain, rb, unsigned long, rb_subtree_last,
 		     displaced_first, displaced_last, static, displaced_tree)
 
-/*
- * Processes and their anon_vmas.
- */
-
-/**
- * anon_rmap_init - initialise the rmap state of a new process
- * @mm: the process, zeroed by exec or copied from its parent by fork
- *
- * The process is regular until anon_rmap_exec() or anon_rmap_fork() says
- * otherwise.
- */
+/* @mm is new, or a byte copy of its parent; regular until exec or fork say. */
 void anon_rmap_init(struct mm_struct *mm)
 {
 	struct mm_anon_rmap *rmap = &mm->anon_rmap;
@@ -111,6 +97,17 @@ void anon_rmap_init(struct mm_struct *mm)
 	rmap->displaced = RB_ROOT_CACHED;
 }
 
+/*
+ * The constructed state of a free anon_vma.  The slab is SLAB_TYPESAFE_BY_RCU:
+ * walkers that come too late may read it, find that their folio is no longer
+ * mapped, and unlock the rwsem that they did lock.
+ */
+void anon_vma_set_regular(struct anon_vma *anon_vma)
+{
+	anon_vma->rb_root = RB_ROOT_CACHED;
+	WRITE_ONCE(anon_vma->lazy, false);
+}
+
 static struct anon_vma *anon_vma_alloc_lazy(void)
 {
 	struct anon_vma *anon_vma;
@@ -119,7 +116,6 @@ static struct anon_vma *anon_vma_alloc_lazy(void)
 	if (!anon_vma)
 		return NULL;
 
-	/* As anon_vma_alloc(): a late walker may look at the recycled object. */
 	INIT_LIST_HEAD(&anon_vma->mms);
 	WRITE_ONCE(anon_vma->lazy, true);
 	anon_vma->num_children = 0;
@@ -146,9 +142,8 @@ static void anon_rmap_link(struct anon_vma_mm_link *link, struct mm_struct *mm,
 
 /*
  * Give @mm an anon_vma of its own, a child of @parent if there is one.
- * The counters mean what they mean for regular anon_vmas: num_active_vmas is
- * 1 while the process whose own anon_vma this is lives, and num_children counts
- * the anon_vmas whose parent this is, the root being its own child.
+ * num_active_vmas is 1 while the process whose own anon_vma this is lives;
+ * num_children counts the anon_vmas whose parent this is, a root itself too.
  */
 static int anon_rmap_new_own(struct mm_struct *mm, struct anon_vma *parent)
 {
@@ -202,10 +197,9 @@ int anon_rmap_exec(struct mm_struct *mm)
  * @oldmm:	the parent; mmap_lock of both is held for write
  *
  * The child takes over a dead ancestor's anon_vma if that has at most one
- * child, else it gets a new one.  This bounds the chain "fork, parent exits" as
- * anon_vma_clone() does for regular processes: of the anon_vmas without a
- * process, each has two children or more.  A dead root counts itself and the
- * branch that @mm is on, so it is never taken over.
+ * child, else it gets a new one: this bounds the chain "fork, parent exits", as
+ * in anon_vma_clone().  A dead root counts itself and the branch that @mm is
+ * on, so it is never taken over.
  *
  * Walkers may visit the child as soon as it is linked, and find nothing until
  * anon_rmap_fork_bound() lets them.
@@ -302,30 +296,28 @@ void __anon_rmap_exit(struct mm_struct *mm)
 	}
 }
 
-/*
- * VMAs.
- */
-
 /**
  * anon_rmap_prepare - note that a VMA may have anonymous pages from now on
  * @vma: a VMA of a lazy process, locked against changes of its range by
  *	 mmap_lock or the per-VMA lock, for read or write
  *
- * Release orders the range of @vma before it becomes findable, and pairs with
- * the acquire in vma_findable().  smp_wmb() orders that before the entry that
- * the caller goes on to set.  A walker has seen the entry, or a folio that was
- * put on a list after it, and has taken a lock since: it sees vma->anon_vma.
  * Others may store the same value at the same time.
  */
 void anon_rmap_prepare(struct vm_area_struct *vma)
 {
+	/* The range first: pairs with the acquire in vma_findable(). */
 	smp_store_release(&vma->anon_vma, vma->vm_mm->anon_rmap.own.anon_vma);
+	/*
+	 * Then the entry that the caller sets.  A walker has seen that, or a
+	 * folio put on a list after it, and has taken a lock since.
+	 */
 	smp_wmb();
 }
 
 /* Findable: stays so, and in its place, while the caller holds the rwsem. */
 static bool vma_findable(struct vm_area_struct *vma)
 {
+	/* Pairs with the release in anon_rmap_prepare(). */
 	return smp_load_acquire(&vma->anon_vma);
 }
 
@@ -439,9 +431,8 @@ static bool anon_rmap_any_findable(struct ma_state *mas_detach)
  *		address, or NULL to take it back
  * @nr:		number of VMAs
  *
- * A migration entry in these VMAs must still be found and removed, or the zap
- * meets it when its folio is gone.  Until they leave mm_mt walkers find the
- * VMAs twice, which is harmless.
+ * A migration entry in them must still be found and removed.  Until they leave
+ * mm_mt walkers find the VMAs twice, which is harmless.
  */
 void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
 			 int nr)
@@ -488,8 +479,8 @@ void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach)
  *		held for write
  * @shift:	how far its pages are about to move down, in bytes
  *
- * From here on walkers look for the pages in the new place.  Those that must
- * not miss an entry skip the temporary stack, as ever.
+ * Walkers look in the new place from here on.  Those that must not miss an entry
+ * skip the temporary stack, as ever.
  *
  * Return: 0 or -ENOMEM.
  */
@@ -500,10 +491,7 @@ int __anon_rmap_shift_stack(struct vm_area_struct *vma, unsigned long shift)
 	return anon_rmap_displace(vma, vma->anon_delta - (shift >> PAGE_SHIFT));
 }
 
-/**
- * anon_rmap_pre_update - the range of a VMA is about to change
- * @vma: the VMA; mm->anon_rmap.rwsem held for write
- */
+/* The range of @vma is about to change, under the rwsem of its process. */
 void anon_rmap_pre_update(struct vm_area_struct *vma)
 {
 	lockdep_assert_held_write(&vma->vm_mm->anon_rmap.rwsem);
@@ -513,10 +501,6 @@ void anon_rmap_pre_update(struct vm_area_struct *vma)
 				      &vma->vm_mm->anon_rmap.displaced);
 }
 
-/**
- * anon_rmap_post_update - the range of a VMA has changed
- * @vma: the VMA; mm->anon_rmap.rwsem held for write since pre_update
- */
 void anon_rmap_post_update(struct vm_area_struct *vma)
 {
 	lockdep_assert_held_write(&vma->vm_mm->anon_rmap.rwsem);
@@ -526,20 +510,14 @@ void anon_rmap_post_update(struct vm_area_struct *vma)
 				      &vma->vm_mm->anon_rmap.displaced);
 }
 
-/**
- * anon_rmap_lock_all - keep all walkers out, for mm_take_all_locks()
- * @mm: the process, mmap_lock held for write
- */
+/* mm_take_all_locks(), mmap_lock held for write, keeps all walkers out. */
 void anon_rmap_lock_all(struct mm_struct *mm)
 {
 	down_write(&mm->anon_rmap.rwsem);
 	mm->anon_rmap.all_locked = true;
 }
 
-/**
- * anon_rmap_unlock_all - undo anon_rmap_lock_all(), if it was reached
- * @mm: the process, mmap_lock held for write
- */
+/* mm_take_all_locks() may have failed before it came to us. */
 void anon_rmap_unlock_all(struct mm_struct *mm)
 {
 	if (!mm->anon_rmap.all_locked)
@@ -547,10 +525,6 @@ void anon_rmap_unlock_all(struct mm_struct *mm)
 	mm->anon_rmap.all_locked = false;
 	up_write(&mm->anon_rmap.rwsem);
 }
-
-/*
- * Walks.
- */
 
 /*
  * The first findable VMA of @mm that ends above @addr and starts at or below
@@ -722,9 +696,9 @@ void anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
  * anon_rmap_walk_addr - visit VMAs that cover an address, for KSM
  * @anon_vma:	a lazy anon_vma, locked by the caller
  * @folio:	the KSM folio; its index says nothing
- * @addr:	where the process that KSM merged it in mapped it
- * @owner:	that process
- * @forks:	visit all processes but @owner, else @owner alone
+ * @addr:	where KSM merged it in @owner
+ * @owner:	visit this process alone, or with @forks all others
+ * @forks:	see @owner
  * @rwc:	what to do
  *
  * Return: false if the walk is over, true to go on with other anon_vmas.
@@ -742,7 +716,7 @@ bool anon_rmap_walk_addr(struct anon_vma *anon_vma, struct folio *folio,
 		struct vm_area_struct *vma;
 		bool more = true;
 
-		if ((mm == owner) == forks)
+		if (forks ? mm == owner : mm != owner)
 			continue;
 		if (!anon_rmap_lock_read(mm, rwc))
 			return false;
@@ -795,18 +769,10 @@ static bool collect_procs_one(struct folio *folio, struct vm_area_struct *vma,
 	return true;
 }
 
-/**
- * collect_procs_anon_lazy - collect the processes that map a poisoned page
- * @anon_vma:	a lazy anon_vma of the page, locked by the caller
- * @folio:	its folio, anonymous or KSM
- * @page:	the page
- * @ksm_addr:	where KSM merged it, ignored for other folios
- * @to_kill:	list the processes are added to
- * @force_early: see task_early_kill()
- *
- * Visiting a process may sleep, so the list of tasks is inside, under RCU.
- * Only processes that map the page, or for KSM could map it at that address,
- * are collected, not every relative.
+/*
+ * collect_procs() for a lazy anon_vma, locked by the caller.  Visiting a process
+ * may sleep, so the list of tasks is inside, under RCU.  Only processes that map
+ * the page, or have a VMA where KSM merged it, are collected, not all relatives.
  */
 void collect_procs_anon_lazy(struct anon_vma *anon_vma, struct folio *folio,
 			     struct page *page, unsigned long ksm_addr,
@@ -829,32 +795,17 @@ void collect_procs_anon_lazy(struct anon_vma *anon_vma, struct folio *folio,
 }
 #endif /* CONFIG_MEMORY_FAILURE */
 
-/*
- * Switches and counters.
- */
-
-/**
- * folio_anon_lazy - does an anonymous folio belong to a lazy process?
- * @folio: the folio, perhaps a stale copy of it
- *
- * For diagnostics only: needs no lock and survives a bad pointer.
- *
- * Return: true if it seems so.
- */
+/* For dump_page(): @folio may be a stale copy, its anon_vma long gone. */
 bool folio_anon_lazy(const struct folio *folio)
 {
 	unsigned long mapping = (unsigned long)folio->mapping;
-	struct anon_vma *anon_vma;
+	struct anon_vma *anon_vma = (void *)(mapping & ~PAGE_MAPPING_FLAGS);
 	bool lazy;
 
-	anon_vma = (struct anon_vma *)(mapping & ~PAGE_MAPPING_FLAGS);
 	return !get_kernel_nofault(lazy, &anon_vma->lazy) && lazy;
 }
 
-/**
- * dump_vma_anon_rmap - print what walkers know about a VMA, for dump_vma()
- * @vma: the VMA
- */
+/* For dump_vma(). */
 void dump_vma_anon_rmap(const struct vm_area_struct *vma)
 {
 	if (vma->vm_mm)
@@ -882,9 +833,8 @@ int proc_pid_anon_rmap(struct seq_file *m, struct pid_namespace *ns,
 		     node = rb_next(node))
 			displaced++;
 		up_read(&mm->anon_rmap.rwsem);
-		seq_printf(m, "links: %zu\n",
-			   list_count_nodes(&mm->anon_rmap.links));
-		seq_printf(m, "displaced: %d\n", displaced);
+		seq_printf(m, "links: %zu\ndisplaced: %d\n",
+			   list_count_nodes(&mm->anon_rmap.links), displaced);
 	}
 	mmput(mm);
 	return 0;
@@ -893,17 +843,13 @@ int proc_pid_anon_rmap(struct seq_file *m, struct pid_namespace *ns,
 static ssize_t anon_rmap_counter_show(struct kobject *kobj,
 				      struct kobj_attribute *attr, char *buf);
 
+#define ANON_RMAP_ATTR(_name) __ATTR(_name, 0400, anon_rmap_counter_show, NULL)
 static struct kobj_attribute anon_rmap_counter_attrs[] = {
-	[ANON_RMAP_MMS] =
-		__ATTR(mms, 0400, anon_rmap_counter_show, NULL),
-	[ANON_RMAP_ANON_VMAS] =
-		__ATTR(anon_vmas, 0400, anon_rmap_counter_show, NULL),
-	[ANON_RMAP_LINKS] =
-		__ATTR(links, 0400, anon_rmap_counter_show, NULL),
-	[ANON_RMAP_DISPLACED] =
-		__ATTR(displaced, 0400, anon_rmap_counter_show, NULL),
-	[ANON_RMAP_REUSES] =
-		__ATTR(reuses, 0400, anon_rmap_counter_show, NULL),
+	[ANON_RMAP_MMS]		= ANON_RMAP_ATTR(mms),
+	[ANON_RMAP_ANON_VMAS]	= ANON_RMAP_ATTR(anon_vmas),
+	[ANON_RMAP_LINKS]	= ANON_RMAP_ATTR(links),
+	[ANON_RMAP_DISPLACED]	= ANON_RMAP_ATTR(displaced),
+	[ANON_RMAP_REUSES]	= ANON_RMAP_ATTR(reuses),
 };
 
 static ssize_t anon_rmap_counter_show(struct kobject *kobj,
@@ -917,20 +863,6 @@ static ssize_t anon_rmap_counter_show(struct kobject *kobj,
 			       cpu);
 	return sysfs_emit(buf, "%ld\n", max(sum, 0L));
 }
-
-static struct attribute *anon_vma_lazy_attrs[] = {
-	&anon_rmap_counter_attrs[ANON_RMAP_MMS].attr,
-	&anon_rmap_counter_attrs[ANON_RMAP_ANON_VMAS].attr,
-	&anon_rmap_counter_attrs[ANON_RMAP_LINKS].attr,
-	&anon_rmap_counter_attrs[ANON_RMAP_DISPLACED].attr,
-	&anon_rmap_counter_attrs[ANON_RMAP_REUSES].attr,
-	NULL,
-};
-
-static const struct attribute_group anon_vma_lazy_group = {
-	.name = "anon_vma_lazy",
-	.attrs = anon_vma_lazy_attrs,
-};
 
 static struct ctl_table anon_vma_lazy_sysctls[] = {
 	{
@@ -946,13 +878,12 @@ static struct ctl_table anon_vma_lazy_sysctls[] = {
 
 static int __init anon_vma_lazy_setup(char *str)
 {
-	if (str && !strcmp(str, "on"))
-		sysctl_anon_vma_lazy = 1;
-	else if (str && !strcmp(str, "off"))
-		sysctl_anon_vma_lazy = 0;
+	bool on;
+
+	if (kstrtobool(str, &on))
+		pr_warn("anon_vma_lazy=%s not understood, want on or off\n", str);
 	else
-		pr_warn("anon_vma_lazy=%s not understood, want on or off\n",
-			str ? str : "");
+		sysctl_anon_vma_lazy = on;
 	return 0;
 }
 early_param("anon_vma_lazy", anon_vma_lazy_setup);
@@ -969,7 +900,12 @@ core_initcall(anon_vma_lazy_init);
 
 static int __init anon_vma_lazy_interface_init(void)
 {
+	struct kobject *kobj = kobject_create_and_add("anon_vma_lazy", mm_kobj);
+	int i, err = kobj ? 0 : -ENOMEM;
+
 	register_sysctl_init("vm", anon_vma_lazy_sysctls);
-	return sysfs_create_group(mm_kobj, &anon_vma_lazy_group);
+	for (i = 0; !err && i < NR_ANON_RMAP_COUNTERS; i++)
+		err = sysfs_create_file(kobj, &anon_rmap_counter_attrs[i].attr);
+	return err;
 }
 late_initcall(anon_vma_lazy_interface_init);

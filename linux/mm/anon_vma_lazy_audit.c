@@ -110,10 +110,10 @@ static int audit_pmd_entry(pmd_t *pmd, unsigned long addr, unsigned long end,
 		return 0;
 	}
 
-	start = pte = pte_offset_map_lock(vma->vm_mm, pmd, addr, &ptl);
-	if (!pte)
+	start = pte_offset_map_lock(vma->vm_mm, pmd, addr, &ptl);
+	if (!start)
 		return 0;
-	for (; addr != end; pte++, addr += PAGE_SIZE)
+	for (pte = start; addr != end; pte++, addr += PAGE_SIZE)
 		if (pte_present(ptep_get(pte)))
 			audit_found(walk->private, vma, pte_pfn(ptep_get(pte)),
 				    addr);
@@ -197,7 +197,7 @@ static void audit_folio(struct folio *folio)
 			return;
 		}
 		if (look)
-			msleep(10);
+			msleep(20);
 	}
 }
 
@@ -245,8 +245,8 @@ static void audit_mm(struct mm_struct *mm, struct task_struct *task)
 	bool own = false, root = false;
 	struct vm_area_struct *vma;
 	struct rb_node *node;
-	VMA_ITERATOR(vmi, mm, 0);
 	long displaced = 0;
+	VMA_ITERATOR(vmi, mm, 0);
 
 	list_for_each_entry(link, &rmap->links, same_mm) {
 		struct anon_vma *anon_vma = link->anon_vma;

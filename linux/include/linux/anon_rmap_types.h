@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #ifndef _LINUX_ANON_RMAP_TYPES_H
 #define _LINUX_ANON_RMAP_TYPES_H
-/*
- * The per-process state of ANON_VMA_LAZY.  See mm/anon_vma_lazy.c and
- * Documentation/mm/anon_vma_lazy.rst.
- */
-
 #include <linux/list.h>
 #include <linux/rbtree.h>
 #include <linux/rwsem.h>
@@ -46,8 +41,8 @@ struct anon_vma_mm_link {
  *		protected by @rwsem
  * @detached:	VMAs of the munmap in progress, already gone from mm_mt and
  *		not yet zapped; protected by @rwsem
- * @bound:	walkers read mm_mt below this address only: fork has not
- *		replaced the parent's VMAs above it
+ * @bound:	walkers read mm_mt below this address only, see
+ *		anon_rmap_fork_bound()
  * @nr_detached: number of entries in @detached
  * @lazy:	the mode; set by exec or fork before the first VMA exists,
  *		constant then

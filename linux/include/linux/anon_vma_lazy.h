@@ -2,18 +2,16 @@
 #ifndef _LINUX_ANON_VMA_LAZY_H
 #define _LINUX_ANON_VMA_LAZY_H
 /*
- * ANON_VMA_LAZY: anonymous reverse mapping kept once per process.
- *
- * The helpers below hide the mode of a process from their callers.  With
- * CONFIG_ANON_VMA_LAZY=n mm_anon_lazy() is false at compile time, and nothing
- * is left of them but what the callers did before.
- * mm/anon_vma_lazy.c explains the rules.
+ * Hooks of mm/anon_vma_lazy.c, which explains the rules.  Without
+ * CONFIG_ANON_VMA_LAZY mm_anon_lazy() is false at compile time, and nothing is
+ * left of them but what the callers did before.
  */
 
 #include <linux/mm_types.h>
 
 struct anon_vma;
 struct folio;
+struct kmem_cache;
 struct ma_state;
 struct pid;
 struct pid_namespace;
@@ -110,8 +108,7 @@ static inline pgoff_t vma_anon_index(const struct vm_area_struct *vma,
  * anon_rmap_lock_mm - keep walkers out of a lazy process
  * @mm: the process
  *
- * Walkers find VMAs by address, so no order of visits would save them from
- * missing an entry that moves.  Does nothing for a regular process.
+ * Does nothing for a regular process.
  */
 static inline void anon_rmap_lock_mm(struct mm_struct *mm)
 {
@@ -134,16 +131,15 @@ static inline void anon_rmap_unlock_mm(struct mm_struct *mm)
  * @mm:		the child, with mmap_lock held for write
  * @bound:	end of the VMA just stored in the child's tree, or ULONG_MAX
  *
- * __mt_dup() fills the child's tree with the parent's VMAs.  Release orders
- * the store of the child's own VMA, and pairs with the acquire in
- * anon_rmap_find().  That walkers see the new bound before the first entry
- * copied after it follows from the page table lock of the parent: they visit
- * the parent first.
+ * __mt_dup() fills the child's tree with the parent's VMAs.  Release orders the
+ * store of the child's own VMA.  Walkers see the new bound before any entry
+ * copied after it: they visit the parent first and take its page table lock.
  */
 static inline void anon_rmap_fork_bound(struct mm_struct *mm,
 					unsigned long bound)
 {
 #ifdef CONFIG_ANON_VMA_LAZY
+	/* Pairs with the acquire in anon_rmap_find(). */
 	smp_store_release(&mm->anon_rmap.bound, bound);
 #endif
 }
@@ -151,14 +147,19 @@ static inline void anon_rmap_fork_bound(struct mm_struct *mm,
 #ifdef CONFIG_ANON_VMA_LAZY
 void anon_rmap_init(struct mm_struct *mm);
 int anon_rmap_exec(struct mm_struct *mm);
+void anon_vma_set_regular(struct anon_vma *anon_vma);
 bool folio_anon_lazy(const struct folio *folio);
 void dump_vma_anon_rmap(const struct vm_area_struct *vma);
 #else
 static inline void anon_rmap_init(struct mm_struct *mm) { }
 static inline int anon_rmap_exec(struct mm_struct *mm) { return 0; }
+static inline void anon_vma_set_regular(struct anon_vma *anon_vma) { }
 static inline bool folio_anon_lazy(const struct folio *f) { return false; }
 static inline void dump_vma_anon_rmap(const struct vm_area_struct *vma) { }
 #endif
+
+extern struct kmem_cache *anon_vma_cachep;
+extern struct kmem_cache *anon_vma_chain_cachep;
 
 /* All below is for lazy processes only; callers have asked mm_anon_lazy(). */
 int __anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm);
