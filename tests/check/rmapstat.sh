@@ -7,6 +7,7 @@
 #   RMAPSTAT=FILE   test this binary instead of building one
 #   UPDATE=1        write the golden files instead of comparing: read the diff
 #   KEEP=1          keep the working directory
+#   SLOW=1          no time limits: for sanitizers, emulation
 
 set -eu
 export LC_ALL=C
@@ -248,7 +249,7 @@ else
 	skip "JSON parses" "no jq"
 fi
 
-# ---- scale: 5,000 processes of 200 VMAs -----------------------------------
+# ---- scale: 5,000 processes of 400 VMAs -----------------------------------
 now() { date +%s%3N; }
 
 # quick LIMIT-IN-MS TEST STRING COMMAND...
@@ -257,7 +258,10 @@ quick() {
 	shift 3
 	has "$name" 0 "$want" "$@"
 	took=$(($(now) - begin))
-	if [ $took -le "$limit" ]; then
+	cp "$tmp/got" "$tmp/quick"
+	if [ -n "${SLOW:-}" ]; then
+		skip "$name in $((limit / 1000)) seconds" "SLOW is set"
+	elif [ $took -le "$limit" ]; then
 		ok "$name in $((limit / 1000)) seconds"
 	else
 		not_ok "$name in $((limit / 1000)) seconds"
@@ -265,24 +269,31 @@ quick() {
 	echo "# took $took ms"
 }
 
+# smaps N: what each of the many processes maps
+smaps() {
+	awk -v n="$1" 'BEGIN {
+		for (i = 1; i < n; i++) {
+			printf "%x0000-%x8000 rw-p 00000000 00:00 0 \n", i, i
+			for (k = 0; k < 22; k++)
+				printf "%-16s%8d kB\n",
+				       k == 9 ? "Anonymous:" : "Key" k ":",
+				       i % 2 * 4
+		}
+		print "7ffe33000000-7ffe33021000 rw-p 0 00:00 0    [stack]"
+		print "Anonymous:            16 kB"
+	}' >"$tmp/smaps"
+}
+
 tree
-awk 'BEGIN {
-	for (i = 1; i < 200; i++) {
-		printf "%x0000-%x8000 rw-p 00000000 00:00 0 \n", i, i
-		for (k = 0; k < 22; k++)
-			printf "%-16s%8d kB\n",
-			       k == 9 ? "Anonymous:" : "Key" k ":", i % 2 * 4
-	}
-	print "7ffe33000000-7ffe33021000 rw-p 00000000 00:00 0    [stack]"
-	print "Anonymous:            16 kB"
-}' >"$tmp/smaps"
 if "${CC:-cc}" -o "$tmp/manyprocs" "$data/manyprocs.c"; then
 	"$tmp/manyprocs" "$tmp/tree/proc" 5000 "$tmp/smaps"
-	quick 2000 "5,000 processes: summary" "5,007 processes" run
-	quick 30000 "5,000 processes: list" "5,006 read" run list
-	has "5,000 processes: a line of 99 forks" 0 \
-		"100     200     101      101    10000" \
+	smaps 4000
+	quick 2000 "5,000 large processes: summary" "the rest extrapolated" run
+	smaps 400
+	quick 30000 "5,000 processes: list" "5,006 read" \
 		run list --sort generation --top 1
+	has "5,000 processes: a line of 99 forks" 0 \
+		"100     400     201      201    19900" cat "$tmp/quick"
 else
 	skip "5,000 processes" "no C compiler"
 fi

@@ -367,8 +367,11 @@ static void model_one(struct proc *p, bool names)
 	f[F_SAVES] = f[F_REGULAR] - f[F_LAZY];
 }
 
-/* Model a process, the ancestors that it shares its image with before it. */
-void model(struct proc *p, bool names)
+/*
+ * Model a process, the ancestors that it shares its image with before it.
+ * False if the deadline came first.
+ */
+bool model(struct proc *p, bool names, long deadline)
 {
 	static struct proc **line;
 	static size_t room;
@@ -383,8 +386,12 @@ void model(struct proc *p, bool names)
 		p->modelled = true;
 		p = p->flags & PF_FORKNOEXEC ? find_proc(p->f[F_PPID]) : NULL;
 	}
-	while (n--)
+	while (n--) {
 		model_one(line[n], names && !n);
+		if (n && msec_now() >= deadline)
+			return false;
+	}
+	return true;
 }
 
 static void account(const struct proc *p)
@@ -440,7 +447,8 @@ void scan(uint64_t most, long deadline)
 		if (sum.visited && (sum.visited >= most ||
 				    msec_now() >= deadline))
 			break;
-		model(&procs[at], false);
+		if (!model(&procs[at], false, sum.visited ? deadline : LONG_MAX))
+			break;
 		account(&procs[at]);
 	}
 	sum.scale = 1;

@@ -411,7 +411,7 @@ static void cmd_pid(const char *arg)
 	read_procs();
 	p = find_proc(pid);
 	if (p)
-		model(p, true);
+		model(p, true, LONG_MAX);
 	if (!p || p->state == P_GONE)
 		die(1, "there is no process %s", arg);
 	if (p->state == P_DENIED)
@@ -464,7 +464,7 @@ static void cmd_help(const char *arg)
 	       "  --sort KEY   list: by one of the keys below, default saves\n"
 	       "  --top N      list: only the first N\n"
 	       "  --full       summary: read every process, however long it takes;\n"
-	       "               otherwise it extrapolates after 1.5 seconds\n"
+	       "               otherwise it extrapolates after 1.2 seconds\n"
 	       "  --sample N   summary: read N processes and extrapolate\n"
 	       "  --method M   how to find anonymous pages: auto, pagemap (Linux 6.7), smaps\n"
 	       "  --help, --version\n\n"

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SUMMARY_MSEC		1500	/* after that a summary extrapolates */
+#define SUMMARY_MSEC		1200	/* after that a summary extrapolates */
 #define MM_GROWTH		128	/* of mm_struct on a patched kernel */
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 
@@ -113,7 +113,7 @@ long msec_now(void);
 void choose_method(void);
 void read_procs(void);
 struct proc *find_proc(int64_t pid);
-void model(struct proc *p, bool names);
+bool model(struct proc *p, bool names, long deadline);
 void scan(uint64_t most, long deadline);
 void totals(void);
 
