@@ -142,16 +142,36 @@ kernel_arch()
 	[ "$1" != "$HOST_ARCH" ] || KCROSS=
 }
 
+# process ids of all that PID started, however deep
+descendants()
+{
+	for _c in $(ps -o pid= --ppid "$1"); do
+		echo "$_c"
+		descendants "$_c"
+	done
+}
+
+# end_job STATUS: end the job and all it started, then leave
+end_job()
+{
+	trap '' INT TERM HUP
+	# shellcheck disable=SC2046 # a list of process ids
+	kill -TERM "$_job" $(descendants "$_job") 2>/dev/null || :
+	wait "$_job" 2>/dev/null || :
+	exit "$1"
+}
+
 # job COMMAND...: run in the background and wait, so that a signal to this
-# shell is acted upon at once and takes the command with it
+# shell is acted upon at once and ends the command and all it started
 job()
 {
 	"$@" &
 	_job=$!
-	trap 'kill -TERM $_job 2>/dev/null; wait; exit 130' INT
-	trap 'kill -TERM $_job 2>/dev/null; wait; exit 143' TERM HUP
+	trap 'end_job 130' INT
+	trap 'end_job 143' TERM HUP
 	_jrc=0
 	wait "$_job" || _jrc=$?
-	trap - INT TERM HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
 	return "$_jrc"
 }
