@@ -23,7 +23,7 @@ const char *proc_dir = "/proc", *sys_dir = "/sys";
 struct slab slabs[NR_SLABS] = {
 	[ANON_VMA] = { .name = "anon_vma", .size = 104 },
 	[CHAIN] = { .name = "anon_vma_chain", .size = 64 },
-	[LINK] = { .name = "anon_vma_mm_link", .size = 64 },
+	[LINK] = { .name = "anon_vma_mm_link", .size = 48 },
 };
 
 const char *const counter_name[NR_COUNTERS] = {
@@ -253,7 +253,8 @@ void read_slabs(void)
 
 /*
  * The one place that knows the text of /proc/PID/anon_rmap: "key: value" lines,
- * unknown keys are skipped.
+ * unknown keys are skipped.  A lazy process has one anon_vma, and its link to
+ * that is in mm_struct, but among "links".
  */
 void read_anon_rmap(struct proc *p)
 {
@@ -261,7 +262,6 @@ void read_anon_rmap(struct proc *p)
 		const char *key;
 		enum field f;
 	} keys[] = {
-		{ "anon_vmas:", F_REAL_ANON_VMAS },
 		{ "links:", F_REAL_LINKS },
 		{ "displaced:", F_REAL_DISPLACED },
 	};
@@ -281,6 +281,10 @@ void read_anon_rmap(struct proc *p)
 		for (i = 0; i < ARRAY_SIZE(keys); i++)
 			if (!strcmp(line, keys[i].key) && number(value, &val))
 				p->f[keys[i].f] = val;
+	}
+	if (p->lazy && p->f[F_REAL_LINKS]) {
+		p->f[F_REAL_ANON_VMAS] = 1;
+		p->f[F_REAL_LINKS]--;
 	}
 }
 
