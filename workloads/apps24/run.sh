@@ -6,6 +6,7 @@ set -eu
 . "${0%/*}/../lib.sh"
 
 SCALES=${SCALES:-"1 2 3 4"}
+APPS24=${APPS24:-}		# more options of apps24, such as --corrupt 3
 
 tmp=$(mktemp -d)
 pid=
@@ -22,7 +23,8 @@ quiet
 sample apps24-before
 for n in $SCALES; do
 	mkfifo "$tmp/in" "$tmp/out"
-	"$BIN/apps24" --scale "$n" <"$tmp/in" >"$tmp/out" &
+	# shellcheck disable=SC2086 # a list of options
+	"$BIN/apps24" --scale "$n" $APPS24 <"$tmp/in" >"$tmp/out" &
 	pid=$!
 	exec 3>"$tmp/in" 4<"$tmp/out"
 	if ! read -r line <&4; then
