@@ -484,23 +484,32 @@ static void count_process(const char *pid)
 
 static void count_processes(void)
 {
-	DIR *dir = opendir(proc_path);
-	struct dirent *de;
+	/*
+	 * A few names at a time: processes made while others are counted have
+	 * higher numbers, and are found that way.
+	 */
+	_Alignas(struct dirent64) char buf[sizeof(struct dirent64)];
+	int fd = open(proc_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ssize_t n, at;
 
 	count = (struct count){ 0 };
-	if (!dir)
+	if (fd < 0)
 		die(EXIT_INPUT, "%s: %s", proc_path, strerror(errno));
-	while ((errno = 0, de = readdir(dir))) {
-		const char *p = de->d_name;
+	while ((n = getdents64(fd, buf, sizeof(buf))) > 0) {
+		for (at = 0; at < n; ) {
+			const struct dirent64 *de = (struct dirent64 *)(buf + at);
+			const char *p = de->d_name;
 
-		while (isdigit((unsigned char)*p))
-			p++;
-		if (!*p)
-			count_process(de->d_name);
+			while (isdigit((unsigned char)*p))
+				p++;
+			if (!*p)
+				count_process(de->d_name);
+			at += de->d_reclen;
+		}
 	}
-	if (errno)
+	if (n < 0)
 		die(EXIT_INPUT, "%s: %s", proc_path, strerror(errno));
-	closedir(dir);
+	close(fd);
 	if (!count.processes)
 		die(EXIT_INPUT, "%s: no process in it", proc_path);
 }
