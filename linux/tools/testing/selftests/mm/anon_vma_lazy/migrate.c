@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Everything that migrates pages: move_pages() is in every test; here are
+ * mbind, migrate_pages, compaction, NUMA hinting.
+ */
+#include <errno.h>
+#include <linux/mempolicy.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "rmap_util.h"
+
+RU_KIND_FIXTURE(migrate);
+RU_ALL_KINDS(migrate);
+
+static int node_of(int proc, char *addr)
+{
+	void *page = addr;
+	int status = -1;
+
+	if (syscall(SYS_move_pages, ru_pid(proc), 1, &page, NULL, &status, 0))
+		return -1;
+	return status;
+}
+
+/* On that node in all of them */
+static int all_on(const struct ru_mem *m, int node, const struct ru_view *v, int n)
+{
+	size_t page;
+	int i;
+
+	for (i = 0; i < n; i++)
+		for (page = 0; page < m->nr; page += m->kind == RU_HUGETLB ?
+						      m->unit_nr : 1) {
+			int got = node_of(v[i].proc, v[i].addr + page * ru_page);
+
+			if (got != node)
+				return ru_fail("page %zu of process %d: node %d, not %d",
+					       page, v[i].proc, got, node);
+		}
+	return ru_mapped(m, 0, m->nr, v, n) || ru_check_views(m, 0, m->nr, v, n);
+}
+
+TEST_F(migrate, mbind)
+{
+	struct ru_mem *m = &self->m;
+	unsigned long mask;
+	int child, node[2], to;
+
+	RU_NEED(ru_numa_ready());
+	ru_nodes(node);
+	RU_OK(ru_make(m, variant->kind, 2));
+	child = ru_fork(0);
+	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
+	to = node_of(0, m->addr) == node[0] ? node[1] : node[0];
+	mask = 1UL << to;
+	ASSERT_EQ(0, syscall(SYS_mbind, m->addr, m->len, MPOL_BIND, &mask, 64,
+			     MPOL_MF_MOVE_ALL | MPOL_MF_STRICT))
+		TH_LOG("mbind: %s", strerror(errno));
+	RU_OK(all_on(m, to, RU_VIEWS({0, m->addr}, {child, m->addr})));
+	RU_OK(ru_exit(child));
+}
+
+static long write_it(long addr, long nr, long seed, long d)
+{
+	ru_fill((char *)addr, seed, 0, nr);
+	return 0;
+}
+
+TEST_F(migrate, migrate_pages)
+{
+	struct ru_mem *m = &self->m;
+	unsigned long from, to;
+	int child, node[2], is;
+	char *moved;
+
+	RU_NEED(ru_numa_ready());
+	ru_nodes(node);
+	RU_OK(ru_make(m, variant->kind, 2));
+	child = ru_fork(0);
+	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
+	/* In the child at another place, and its own page in front of that */
+	moved = ru_reserve(m->len + 2 * m->unit, m->unit);
+	RU_OK(ru_mremap_in(child, m->addr, m->len, m->len,
+			   MREMAP_MAYMOVE | MREMAP_FIXED, moved));
+	is = node_of(0, m->addr);
+	from = 1UL << is;
+	is = is == node[0] ? node[1] : node[0];
+	to = 1UL << is;
+	ASSERT_LE(0, syscall(SYS_migrate_pages, ru_pid(child), 64, &from, &to))
+		TH_LOG("migrate_pages: %s", strerror(errno));
+	RU_OK(all_on(m, is, RU_VIEWS({child, moved}, {0, m->addr})));
+	ASSERT_EQ(0, ru_call(child, write_it, (long)moved, m->nr, m->seed, 0));
+	RU_OK(ru_migrate(m, 0, m->nr, RU_VIEWS({0, m->addr})));
+	RU_OK(ru_exit(child));
+}
+
+static long vmstat(const char *name)
+{
+	char line[128], key[64];
+	long value, found = -1;
+	FILE *f = fopen("/proc/vmstat", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%63s %ld", key, &value) == 2 && !strcmp(key, name))
+			found = value;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/*
+ * Compaction moves what it finds: scattered pages, shared by children, moved in
+ * one of them.  It says how many it moved; all must be right.
+ */
+TEST_F(migrate, compaction)
+{
+	struct ru_mem m[24];
+	size_t i, nr = 24, moved = 0, page;
+	uint64_t before[24];
+	int child, grandchild;
+	long count;
+
+	if (variant->kind == RU_HUGETLB || variant->kind == RU_THP)
+		SKIP(return, "nothing to compact");
+	RU_NEED(access("/proc/sys/vm/compact_memory", W_OK) ?
+		ru_fail("no compaction") : 0);
+	for (i = 0; i < nr; i++) {
+		RU_OK(ru_make(&m[i], variant->kind, variant->kind == RU_MTHP ? 2 : 40));
+		/* Every other page goes: holes */
+		if (variant->kind == RU_ANON)
+			for (page = 1; page < m[i].nr; page += 2)
+				RU_OK(ru_madvise_in(0, ru_at(&m[i], page), ru_page,
+						    MADV_DONTNEED));
+	}
+	child = ru_fork(0);
+	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
+	grandchild = ru_fork(child);
+	ASSERT_LT(0, grandchild) TH_LOG("%s", ru_error());
+	for (i = 0; i < nr; i++)
+		before[i] = ru_pfn(0, m[i].addr);
+	count = vmstat("compact_migrate_scanned");
+	for (i = 0; i < 3; i++)
+		RU_OK(ru_write_str("/proc/sys/vm/compact_memory", "1"));
+	for (i = 0; i < nr; i++) {
+		size_t step = variant->kind == RU_ANON ? 2 : 1;
+
+		moved += ru_pfn(0, m[i].addr) != before[i];
+		for (page = 0; page < m[i].nr; page += step * 4) {
+			char *at = ru_at(&m[i], page);
+
+			RU_OK(ru_mapped(&m[i], page, 1,
+					RU_VIEWS({0, at}, {child, at},
+						 {grandchild, at})));
+			RU_OK(ru_check(at, m[i].seed, page, 1));
+		}
+		RU_OK(ru_check_in(grandchild, m[i].addr, m[i].seed, 0, 1));
+	}
+	TH_LOG("%zu of %zu first pages moved, %ld scanned", moved, nr,
+	       vmstat("compact_migrate_scanned") - count);
+	ASSERT_LT(count, vmstat("compact_migrate_scanned"));
+	RU_OK(ru_exit(grandchild));
+	RU_OK(ru_exit(child));
+}
+
+RU_AUDIT
+
+TEST_HARNESS_MAIN
