@@ -44,7 +44,7 @@ if $main then "
 </div>
 <h2>Memory in KB, before and after</h2>
 \($table | table_html)
-<p class=\"sub\">Active objects × object size, after the caches were shrunk. “all of rmap” adds what every mm_struct and vm_area_struct grew by against the unpatched kernel. The last column: changes published for the first series; the workloads are alike, not the same.</p>
+<p class=\"sub\">Active objects × object size, after the caches were shrunk. “all of rmap” adds what every mm_struct and vm_area_struct grew by against the unpatched kernel. Layouts are randomised as on any system, so that boots of one kernel differ by up to one in a hundred VMAs. The last column: changes published for the first series; the workloads are alike, not the same.</p>
 \(figure($bars; "Memory of anonymous reverse mapping by workload and mode, stacked by what holds it."))" else "" end) + (
 if ($curve | length) > 0 then "
 <h2>How it grows</h2>

@@ -17,8 +17,9 @@
  * the pages, and records what it changes in a copy of its own.  A page of a
  * relative that shows through, or one that was lost, is found by its stamp.
  *
- * The layout is the same in each run: no address space randomisation, the
- * libraries sorted by path, threads made one after another.
+ * Each run makes the same calls in the same order: the libraries are sorted by
+ * path, threads are made one after another. The layout is randomised as it is
+ * for any program: a stack that exec moved is part of what rmap costs.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -40,8 +41,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/personality.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -1259,18 +1258,6 @@ int main(int argc, char **argv)
 	page_size = sysconf(_SC_PAGESIZE);
 	if (page_size > 65536)
 		die(EXIT_SETUP, "pages of %zu bytes", page_size);
-
-	/* The same layout in each run, in the launcher's own image as well */
-	c = personality(0xffffffff);
-	if (c >= 0 && !(c & ADDR_NO_RANDOMIZE)) {
-		if (personality(c | ADDR_NO_RANDOMIZE) >= 0)
-			execv("/proc/self/exe", argv);
-		dprintf(STDERR_FILENO, "apps24: the layout stays randomised: %s\n",
-			strerror(errno));
-	}
-
-	/* the name, which /proc/self/exe has become */
-	prctl(PR_SET_NAME, "apps24");
 
 	/* a descriptor per library; many distributions start with 1024 */
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < 2048) {
