@@ -128,7 +128,7 @@ TEST_F(poke, pinned)
 }
 
 FIXTURE(look) { struct ru_mem m; };
-FIXTURE_SETUP(look) { ru_start(); }
+FIXTURE_SETUP(look) { RU_START(); }
 FIXTURE_TEARDOWN(look) { ru_stop(); }
 
 /* A core dump reads all of a process that shares, moved and unmapped. */

@@ -76,7 +76,7 @@ static int look(int argc, char **argv)
 	size_t nr;
 	int child, grandchild;
 
-	ru_start();
+	ru_start("exec", "look");
 	if (sum_of(argv + 3, argc - 3) != sum) {
 		printf("# arguments differ\n");
 		return 10;
@@ -139,7 +139,7 @@ FIXTURE_VARIANT_ADD(exec, small_stack) {
 FIXTURE_VARIANT_ADD(exec, no_limit) {
 	.strings = 10, .length = 20000, .again = 1, .limit = -1
 };
-FIXTURE_SETUP(exec) { ru_start(); }
+FIXTURE_SETUP(exec) { RU_START(); }
 FIXTURE_TEARDOWN(exec) { ru_stop(); }
 
 TEST_F(exec, arguments)

@@ -81,7 +81,7 @@ TEST_F(order, all)
 }
 
 FIXTURE(ends) { struct ru_mem m; };
-FIXTURE_SETUP(ends) { ru_start(); }
+FIXTURE_SETUP(ends) { RU_START(); }
 FIXTURE_TEARDOWN(ends)
 {
 	ru_swap_stop();

@@ -100,7 +100,7 @@ TEST_F(fault, below)
 }
 
 FIXTURE(fault_race) { struct ru_mem m; };
-FIXTURE_SETUP(fault_race) { ru_start(); }
+FIXTURE_SETUP(fault_race) { RU_START(); }
 FIXTURE_TEARDOWN(fault_race) { ru_stop(); }
 
 struct toucher {

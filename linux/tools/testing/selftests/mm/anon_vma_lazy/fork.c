@@ -168,7 +168,7 @@ TEST_F(tree, wipeonfork)
 }
 
 FIXTURE(fork) { struct ru_mem m; };
-FIXTURE_SETUP(fork) { ru_start(); }
+FIXTURE_SETUP(fork) { RU_START(); }
 FIXTURE_TEARDOWN(fork) { ru_stop(); }
 
 /* The child of vfork runs in our memory; it touches a new page and goes. */

@@ -21,7 +21,7 @@ FIXTURE(hints) { struct ru_mem m; char *moved; };
 FIXTURE_VARIANT(hints) { enum ru_kind kind; };
 FIXTURE_SETUP(hints)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_kind_ready(variant->kind));
 	RU_NEED(ru_swap_ready());
 }
@@ -110,8 +110,9 @@ TEST_F(hints, free)
 		SKIP(return, "MADV_FREE is for anonymous mappings");
 	RU_OK(moved_mem(m, variant->kind, &at));
 	RU_OK(ru_madvise_in(0, at, m->len, MADV_FREE));
-	/* The first page is wanted again */
-	ru_fill(at, m->seed, 0, 1);
+	/* The first page is wanted again; of a large folio that would be all. */
+	if (m->unit_nr == 1)
+		ru_fill(at, m->seed, 0, 1);
 	snprintf(path, sizeof(path), "/sys/fs/cgroup/rmap_selftest.%d/memory.reclaim",
 		 getpid());
 	for (round = 0; round < 12 && !dropped; round++) {
@@ -122,7 +123,8 @@ TEST_F(hints, free)
 				     (RU_PM_PRESENT | RU_PM_SWAP));
 	}
 	ASSERT_LT(0, dropped);
-	RU_OK(ru_check(at, m->seed, 0, 1));
+	if (m->unit_nr == 1)
+		RU_OK(ru_check(at, m->seed, 0, 1));
 	for (page = 1; page < m->nr; page++)
 		if (ru_check(at + page * ru_page, m->seed, page, 1))
 			RU_OK(ru_check_zero(at + page * ru_page, 1));

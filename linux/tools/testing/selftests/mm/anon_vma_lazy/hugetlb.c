@@ -12,7 +12,7 @@
 FIXTURE(hugetlb) { struct ru_mem m; };
 FIXTURE_SETUP(hugetlb)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_kind_ready(RU_HUGETLB));
 	RU_NEED(ru_numa_ready());
 }

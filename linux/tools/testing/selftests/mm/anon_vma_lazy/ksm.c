@@ -17,7 +17,7 @@
 FIXTURE(ksm) { struct ru_mem m; char run[16]; };
 FIXTURE_SETUP(ksm)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_numa_ready());
 	RU_NEED(access(KSM "run", W_OK) ? ru_fail("no KSM") : 0);
 	/* All nodes together, as fast as can be */

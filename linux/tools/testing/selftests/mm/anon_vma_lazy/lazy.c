@@ -19,7 +19,7 @@
 FIXTURE(lazy) { struct ru_mem m; };
 FIXTURE_SETUP(lazy)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(geteuid() ? ru_fail("needs root") : 0);
 	RU_NEED(!ru_lazy() ? ru_fail("this process is not lazy") : 0);
 }

@@ -28,7 +28,7 @@ FIXTURE(failure) {
 FIXTURE_VARIANT(failure) { enum ru_kind kind; };
 FIXTURE_SETUP(failure)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_kind_ready(variant->kind));
 	RU_NEED(access("/proc/sys/vm/memory_failure_early_kill", F_OK) ?
 		ru_fail("no memory failure handling") : 0);
@@ -216,7 +216,7 @@ TEST_F(failure, soft_offline)
 FIXTURE(ksm_failure) { struct ru_mem m; uint64_t pfn; };
 FIXTURE_SETUP(ksm_failure)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(geteuid() ? ru_fail("needs root") : 0);
 	RU_NEED(access(KSM "run", W_OK) ? ru_fail("no KSM") : 0);
 	RU_OK(ru_write_str(KSM "run", "2"));

@@ -247,7 +247,7 @@ FIXTURE(pieces) { struct ru_mem m; };
 FIXTURE_VARIANT(pieces) { enum ru_kind kind; };
 FIXTURE_SETUP(pieces)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_kind_ready(variant->kind));
 }
 FIXTURE_TEARDOWN(pieces) { ru_stop(); }
@@ -359,7 +359,7 @@ FIXTURE(large) { struct ru_mem m; };
 FIXTURE_VARIANT(large) { enum ru_kind kind; };
 FIXTURE_SETUP(large)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_kind_ready(variant->kind));
 }
 FIXTURE_TEARDOWN(large) { ru_stop(); }
@@ -406,7 +406,7 @@ FIXTURE(move_race) { struct ru_mem m; };
 FIXTURE_VARIANT(move_race) { enum ru_kind kind; };
 FIXTURE_SETUP(move_race)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_kind_ready(variant->kind));
 }
 FIXTURE_TEARDOWN(move_race) { ru_stop(); }
@@ -423,6 +423,12 @@ TEST_F(move_race, migrate)
 	size_t step;
 
 	RU_NEED(ru_numa_ready());
+	/*
+	 * move_hugetlb_page_tables() looks for an entry without a lock against
+	 * those who replace it; with lazy rmap there is one.
+	 */
+	if (variant->kind == RU_HUGETLB && !ru_lazy())
+		SKIP(return, "mremap of hugetlb loses pages that migrate, if not lazy");
 	RU_OK(ru_make(m, variant->kind, variant->kind == RU_HUGETLB ||
 					variant->kind == RU_THP ? 2 : 24));
 	step = variant->kind == RU_HUGETLB ? RU_HUGE : ru_page;

@@ -259,19 +259,23 @@ static void abort_handler(int sig)
  * The harness may end a test by abort() without its teardown: the processes
  * must not live on into the next test.
  */
-void ru_start(void)
+void ru_start(const char *fixture, const char *test)
 {
 	struct sigaction sa = {
 		.sa_sigaction = bus_handler,
 		.sa_flags = SA_SIGINFO,
 	};
 	const char *seed = getenv("RU_SEED");
+	char line[256];
 
 	ru_page = sysconf(_SC_PAGESIZE);
 	ru_seed = seed ? strtoul(seed, NULL, 0) : (unsigned int)time(NULL);
 	random_state = ru_seed * 2654435761u | 1;
 	printf("# RU_SEED=%u\n", ru_seed);
 	fflush(stdout);
+	snprintf(line, sizeof(line), "rmap selftest: %s %s.%s RU_SEED=%u\n",
+		 program_invocation_short_name, fixture, test, ru_seed);
+	ru_write_str("/dev/kmsg", line);
 
 	slots = mmap(NULL, MAX_SLOTS * sizeof(*slots) + sizeof(error_here),
 		     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -977,10 +981,10 @@ static int same_pages(const struct ru_mem *m, size_t nr,
 	uint64_t *base = pfns_of(m, nr, &views[0]), *map;
 	int counts = open("/proc/kpagecount", O_RDONLY);
 	int i, ret = 0;
-	size_t page;
+	size_t page, run;
 
 	if (!base || counts < 0)
-		ret = -1;
+		ret = base ? ru_fail("no /proc/kpagecount") : -1;
 	for (i = 1; i < nr_views && !ret; i++) {
 		map = pfns_of(m, nr, &views[i]);
 		if (!map) {
@@ -996,15 +1000,24 @@ static int same_pages(const struct ru_mem *m, size_t nr,
 					      (unsigned long long)map[page]);
 		free(map);
 	}
-	for (page = 0; page < nr && !ret; page += step_of(m)) {
-		uint64_t count = 0;
+	for (page = 0; page < nr && !ret; page += run) {
+		uint64_t count[64];
+		ssize_t len;
+		size_t j;
 
-		if (pread(counts, &count, sizeof(count),
-			  base[page] * sizeof(count)) != sizeof(count))
+		/* Frames that follow each other are read in one go. */
+		for (run = 1; run < 64 && page + run < nr &&
+		     base[page + run] == base[page] + run; run++)
+			;
+		len = run * sizeof(count[0]);
+		if (pread(counts, count, len, base[page] * sizeof(count[0])) != len)
 			ret = ru_fail("kpagecount is short");
-		else if (count != (uint64_t)nr_views)
-			ret = ru_fail("page %zu of %zu: mapped %llu times, not %d",
-				      page, nr, (unsigned long long)count, nr_views);
+		for (j = 0; j < run && !ret; j++)
+			if (count[j] != (uint64_t)nr_views)
+				ret = ru_fail("page %zu of %zu: mapped %llu times, not %d",
+					      page + j, nr,
+					      (unsigned long long)count[j],
+					      nr_views);
 	}
 	free(base);
 	if (counts >= 0)

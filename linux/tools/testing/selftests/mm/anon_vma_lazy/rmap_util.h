@@ -89,7 +89,9 @@ int ru_write_str(const char *path, const char *str);
 int ru_switch(const char *path, const char *value, char *old, size_t size);
 
 /* Setup and teardown of every fixture */
-void ru_start(void);
+/* Says in the kernel log which test comes */
+void ru_start(const char *fixture, const char *test);
+#define RU_START() ru_start(_metadata->fixture->name, _metadata->name)
 void ru_stop(void);
 
 /*
@@ -203,7 +205,7 @@ int ru_audit(void);		/* 0 also where the kernel has none */
 	FIXTURE_VARIANT(name) { enum ru_kind kind; };		\
 	FIXTURE_SETUP(name)					\
 	{							\
-		ru_start();					\
+		RU_START();					\
 		RU_NEED(ru_kind_ready(variant->kind));		\
 	}							\
 	FIXTURE_TEARDOWN(name) { ru_stop(); }

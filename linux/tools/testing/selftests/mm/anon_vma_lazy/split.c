@@ -171,7 +171,7 @@ TEST_F(split, dontneed)
 }
 
 FIXTURE(merge) { struct ru_mem m; };
-FIXTURE_SETUP(merge) { ru_start(); }
+FIXTURE_SETUP(merge) { RU_START(); }
 FIXTURE_TEARDOWN(merge) { ru_stop(); }
 
 /*
@@ -313,7 +313,7 @@ FIXTURE_VARIANT_ADD(cut, thp) { .kind = RU_THP };
 FIXTURE_VARIANT_ADD(cut, mthp) { .kind = RU_MTHP };
 FIXTURE_SETUP(cut)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_kind_ready(variant->kind));
 }
 FIXTURE_TEARDOWN(cut) { ru_stop(); }
@@ -372,7 +372,7 @@ FIXTURE_VARIANT_ADD(unmap_race, private_file) { .kind = RU_PFILE };
 FIXTURE_VARIANT_ADD(unmap_race, mthp) { .kind = RU_MTHP };
 FIXTURE_SETUP(unmap_race)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_kind_ready(variant->kind));
 }
 FIXTURE_TEARDOWN(unmap_race) { ru_stop(); }

@@ -16,7 +16,7 @@ FIXTURE(swap) { struct ru_mem m; };
 FIXTURE_VARIANT(swap) { enum ru_kind kind; };
 FIXTURE_SETUP(swap)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_kind_ready(variant->kind));
 	RU_NEED(ru_swap_ready());
 }

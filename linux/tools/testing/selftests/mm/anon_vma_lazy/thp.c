@@ -20,7 +20,7 @@ FIXTURE(huge) { struct ru_mem m; };
 FIXTURE_VARIANT(huge) { enum ru_kind kind; };
 FIXTURE_SETUP(huge)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_kind_ready(variant->kind));
 	RU_NEED(ru_numa_ready());
 }
@@ -141,7 +141,7 @@ TEST_F(huge, migrate_parts)
 FIXTURE(collapse) { struct ru_mem m; };
 FIXTURE_SETUP(collapse)
 {
-	ru_start();
+	RU_START();
 	RU_NEED(ru_kind_ready(RU_THP));
 	RU_NEED(ru_numa_ready());
 }

@@ -32,7 +32,7 @@ FIXTURE_SETUP(uffd)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_MOVE };
 
-	ru_start();
+	RU_START();
 	RU_NEED(ru_numa_ready());
 	RU_NEED(ru_kind_ready(variant->kind));
 	self->fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
