@@ -39,7 +39,7 @@
 #define SETTLED		3
 
 /* How often all is sampled again when processes came or went meanwhile */
-#define MAX_TRIES	4
+#define MAX_TRIES	3
 
 enum { EXIT_USAGE = 2, EXIT_INPUT = 3, EXIT_MERGED = 4 };
 
@@ -444,10 +444,10 @@ static bool count_maps(const char *path, unsigned long *vmas)
 	return true;
 }
 
-static void count_process(const char *pid)
+static void count_process(const char *pid, bool maps)
 {
 	char *path = path_of(proc_path, pid, "stat"), *p;
-	unsigned long flags, threads, vmas;
+	unsigned long flags, threads, vsize, vmas = 0;
 	char buf[4096];
 	ssize_t n;
 
@@ -461,20 +461,21 @@ static void count_process(const char *pid)
 	/*
 	 * The command's name may hold anything; the fields start behind the
 	 * last ')': state, ppid, pgrp, session, tty_nr, tpgid, flags, ten
-	 * more, num_threads.
+	 * more, num_threads, two more, vsize (0: no mm).
 	 */
 	p = strrchr(buf, ')');
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %lu",
-			 &flags, &threads) != 2)
+	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %lu %*d %*u %lu",
+			 &flags, &threads, &vsize) != 3)
 		die(EXIT_INPUT, "%s: not a process's stat: '%.60s'", path, buf);
 	free(path);
 	if (flags & PF_KTHREAD) {
 		count.kernel_threads++;
 		return;
 	}
+	if (!vsize)
+		return;		/* about to be reaped */
 	path = path_of(proc_path, pid, "maps");
-	/* No VMAs: it is about to be reaped and has no mm */
-	if (count_maps(path, &vmas) && vmas) {
+	if (!maps || count_maps(path, &vmas)) {
 		count.processes++;
 		count.threads += threads;
 		count.vmas += vmas;
@@ -482,7 +483,8 @@ static void count_process(const char *pid)
 	free(path);
 }
 
-static void count_processes(void)
+/* With  the VMAs are counted as well, which takes far longer */
+static void count_processes(bool maps)
 {
 	/*
 	 * A few names at a time: processes made while others are counted have
@@ -503,7 +505,7 @@ static void count_processes(void)
 			while (isdigit((unsigned char)*p))
 				p++;
 			if (!*p)
-				count_process(de->d_name);
+				count_process(de->d_name, maps);
 			at += de->d_reclen;
 		}
 	}
@@ -693,15 +695,16 @@ int main(int argc, char **argv)
 	 * Processes cannot be counted in the moment of the slabs: they are
 	 * counted before and after, and all is done again where they differ.
 	 */
-	count_processes();
 	for (tries = 1; ; tries++) {
-		struct count before = count;
+		struct count before;
 
+		count_processes(true);
+		before = count;
 		settled = sample_slabs(max_rounds, interval_ms, &rounds);
-		count_processes();
+		count_processes(false);
 		same = before.processes == count.processes &&
-		       before.threads == count.threads &&
-		       before.vmas == count.vmas;
+		       before.threads == count.threads;
+		count = before;
 		if ((settled && same) || tries == MAX_TRIES)
 			break;
 	}
