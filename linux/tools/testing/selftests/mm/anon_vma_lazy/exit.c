@@ -105,14 +105,14 @@ static long fork_on(long addr, long nr, long c, long d)
 TEST_F(ends, kill_during_fork)
 {
 	struct ru_mem *m = &self->m;
-	int i, child, rounds = ru_full() ? 150 : 15;
+	int i, child;
 	size_t page;
 
 	RU_NEED(ru_numa_ready());
 	RU_OK(ru_make(m, RU_ANON, 200));
 	for (page = 0; page < m->nr; page += 2)
 		RU_OK(ru_mprotect_in(0, ru_at(m, page), ru_page, PROT_READ));
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; ru_race(i); i++) {
 		child = ru_fork(0);
 		ASSERT_LT(0, child) TH_LOG("%s", ru_error());
 		RU_OK(ru_background(child, fork_on, 0, 0, 0, 0));
@@ -131,7 +131,7 @@ TEST_F(ends, kill_during_fork)
 TEST_F(ends, while_migrating)
 {
 	struct ru_mem *m = &self->m;
-	int i, j, mover, p[6], rounds = ru_full() ? 60 : 6;
+	int i, j, mover, p[6];
 
 	RU_NEED(ru_numa_ready());
 	RU_OK(ru_make(m, RU_ANON, 64));
@@ -139,7 +139,7 @@ TEST_F(ends, while_migrating)
 	ASSERT_LT(0, mover) TH_LOG("%s", ru_error());
 	RU_OK(ru_background(mover, ru_migrate_loop, (long)m->addr, m->nr,
 			    getpid(), ru_page));
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; ru_race(i); i++) {
 		for (j = 0; j < 6; j++) {
 			p[j] = ru_fork(j && ru_random() & 1 ? p[j - 1] : 0);
 			ASSERT_LT(0, p[j]) TH_LOG("%s", ru_error());
@@ -155,11 +155,11 @@ TEST_F(ends, while_migrating)
 TEST_F(ends, process_mrelease)
 {
 	struct ru_mem *m = &self->m;
-	int i, fd, child, rounds = ru_full() ? 60 : 12, released = 0;
+	int i, fd, child, released = 0;
 
 	RU_NEED(ru_numa_ready());
 	RU_OK(ru_make(m, RU_ANON, 128));
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; ru_race(i); i++) {
 		long ret;
 
 		child = ru_fork(0);
@@ -181,7 +181,7 @@ TEST_F(ends, process_mrelease)
 		RU_OK(ru_kill(child));
 		RU_OK(ru_mapped(m, 0, m->nr, RU_VIEWS({0, m->addr})));
 	}
-	TH_LOG("released %d of %d", released, rounds);
+	TH_LOG("released %d of %d", released, i);
 	RU_OK(ru_migrate(m, 0, m->nr, RU_VIEWS({0, m->addr})));
 }
 

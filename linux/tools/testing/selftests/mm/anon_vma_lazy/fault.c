@@ -133,10 +133,10 @@ TEST_F(fault_race, split)
 {
 	struct toucher t[3];
 	struct ru_mem *m = &self->m;
-	int round, rounds = ru_full() ? 60 : 12, i;
+	int round, i;
 
 	RU_NEED(ru_numa_ready());
-	for (round = 0; round < rounds; round++) {
+	for (round = 0; ru_race(round); round++) {
 		int go = 0;
 
 		RU_OK(ru_map(m, RU_ANON, 96));
@@ -160,17 +160,22 @@ TEST_F(fault_race, split)
 	}
 }
 
+static bool same_frame(int proc, const char *at)
+{
+	return ru_pfn(0, at) == ru_pfn(proc, at);
+}
+
 /* The same with fork in between: what the child got, it has for itself. */
 TEST_F(fault_race, fork)
 {
 	struct toucher t[2];
 	struct ru_mem *m = &self->m;
-	int round, rounds = ru_full() ? 30 : 6, i;
+	int round, i;
 
 	RU_NEED(ru_numa_ready());
-	for (round = 0; round < rounds; round++) {
+	for (round = 0; ru_race(round); round++) {
 		int go = 0, child;
-		size_t page, shared = 0;
+		size_t page, run, shared = 0;
 
 		RU_OK(ru_map(m, RU_ANON, 64));
 		for (i = 0; i < 2; i++) {
@@ -184,20 +189,21 @@ TEST_F(fault_race, fork)
 		ASSERT_LT(0, child) TH_LOG("%s", ru_error());
 		for (i = 0; i < 2; i++)
 			ASSERT_EQ(0, pthread_join(t[i].thread, NULL));
-		for (page = 0; page < m->nr; page++) {
-			uint64_t theirs = ru_pfn(child, ru_at(m, page));
-			uint64_t ours = ru_pfn(0, ru_at(m, page));
+		/* Runs of pages that are shared, or not */
+		for (page = 0; page < m->nr; page += run) {
+			char *at = ru_at(m, page);
+			bool both = same_frame(child, at);
 
-			ASSERT_NE(0, ours);
-			if (ours != theirs) {
-				RU_OK(ru_migrate(m, page, 1,
-						 RU_VIEWS({0, ru_at(m, page)})));
-				continue;
+			for (run = 1; page + run < m->nr; run++)
+				if (same_frame(child, ru_at(m, page + run)) != both)
+					break;
+			if (both) {
+				shared += run;
+				RU_OK(ru_migrate(m, page, run,
+						 RU_VIEWS({0, at}, {child, at})));
+			} else {
+				RU_OK(ru_migrate(m, page, run, RU_VIEWS({0, at})));
 			}
-			shared++;
-			RU_OK(ru_migrate(m, page, 1,
-					 RU_VIEWS({0, ru_at(m, page)},
-						  {child, ru_at(m, page)})));
 		}
 		TH_LOG("round %d: %zu of %zu pages shared", round, shared, m->nr);
 		RU_OK(ru_exit(child));

@@ -258,7 +258,7 @@ TEST_F(fork, while_threads_fault)
 {
 	struct ru_mem *m = &self->m;
 	struct writer w[2];
-	int stop = 0, i, child, rounds = ru_full() ? 150 : 15;
+	int stop = 0, i, child;
 
 	RU_NEED(ru_numa_ready());
 	RU_OK(ru_map(m, RU_ANON, 32));
@@ -268,7 +268,7 @@ TEST_F(fork, while_threads_fault)
 					.from = i * 8 };
 		ASSERT_EQ(0, pthread_create(&w[i].thread, NULL, write_on, &w[i]));
 	}
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; ru_race(i); i++) {
 		child = ru_fork(0);
 		ASSERT_LT(0, child) TH_LOG("%s", ru_error());
 		RU_OK(ru_migrate(m, 16, 16, RU_VIEWS({0, ru_at(m, 16)},
@@ -288,7 +288,7 @@ TEST_F(fork, while_threads_fault)
 TEST_F(fork, while_migrating)
 {
 	struct ru_mem *m = &self->m;
-	int i, mover, child, rounds = ru_full() ? 200 : 20;
+	int i, mover, child;
 
 	RU_NEED(ru_numa_ready());
 	RU_OK(ru_make(m, RU_ANON, 64));
@@ -296,7 +296,7 @@ TEST_F(fork, while_migrating)
 	ASSERT_LT(0, mover) TH_LOG("%s", ru_error());
 	RU_OK(ru_background(mover, ru_migrate_loop, (long)m->addr, m->nr,
 			    getpid(), ru_page));
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; ru_race(i); i++) {
 		int grandchild;
 
 		child = ru_fork(0);

@@ -418,7 +418,7 @@ RU_KIND(move_race, thp, RU_THP);
 TEST_F(move_race, migrate)
 {
 	struct ru_mem *m = &self->m;
-	int mover, child, i, rounds = ru_full() ? 400 : 40;
+	int mover, child, i;
 	char *to, *at;
 	size_t step;
 
@@ -440,7 +440,7 @@ TEST_F(move_race, migrate)
 	RU_OK(ru_background(mover, ru_migrate_loop, (long)m->addr,
 			    m->len / step > 512 ? 512 : m->len / step,
 			    ru_pid(child), step));
-	for (i = 0, at = m->addr; i < rounds; i++) {
+	for (i = 0, at = m->addr; ru_race(i); i++) {
 		char *next = at == m->addr ? to : m->addr;
 
 		RU_OK(move(0, m, 0, m->nr, at, next));

@@ -68,6 +68,17 @@ bool ru_full(void)
 	return full && !strcmp(full, "1");
 }
 
+bool ru_race(int round)
+{
+	static time_t begin;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!round)
+		begin = now.tv_sec;
+	return round < 3 || now.tv_sec - begin < (ru_full() ? 30 : 3);
+}
+
 static ssize_t read_file(const char *path, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY);
@@ -446,6 +457,9 @@ static int reap(int proc, int *status)
 			break;
 	ret = ru_call(i < nr_slots ? i : 0, do_wait, s->pid, 0, 0, 0);
 	set_state(s, GONE);
+	/* The last slots serve again. */
+	while (nr_slots > 1 && get_state(&slots[nr_slots - 1]) == GONE)
+		nr_slots--;
 	if (ret < 0)
 		return ru_fail("no exit status of process %d", proc);
 	*status = ret;

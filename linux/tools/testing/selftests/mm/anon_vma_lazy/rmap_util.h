@@ -83,6 +83,8 @@ const char *ru_error(void);
 int ru_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 unsigned int ru_random(void);
 bool ru_full(void);		/* RU_FULL=1: the long form of a test */
+/* Another round of a race?  At least 3, for 3 seconds, or 30 in the long form */
+bool ru_race(int round);
 int ru_read_long(const char *path, long *value);
 int ru_write_str(const char *path, const char *str);
 /* Returns what was there in @old, to be restored */

@@ -380,7 +380,7 @@ FIXTURE_TEARDOWN(unmap_race) { ru_stop(); }
 TEST_F(unmap_race, migrate)
 {
 	struct ru_mem *m = &self->m;
-	int mover, child, i, rounds = ru_full() ? 200 : 25;
+	int mover, child, i;
 
 	RU_NEED(ru_numa_ready());
 	RU_OK(ru_make(m, variant->kind, variant->kind == RU_MTHP ? 4 : 48));
@@ -389,7 +389,7 @@ TEST_F(unmap_race, migrate)
 	/* The parent's pages are moved; only the children unmap them. */
 	RU_OK(ru_background(mover, ru_migrate_loop, (long)m->addr, m->nr,
 			    getpid(), ru_page));
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; ru_race(i); i++) {
 		size_t page = ru_random() % (m->nr - 6);
 
 		child = ru_fork(0);

@@ -230,7 +230,7 @@ TEST_F(collapse, moved)
 TEST_F(collapse, while_migrating)
 {
 	struct ru_mem *m = &self->m;
-	int child, mover, i, rounds = ru_full() ? 150 : 12, done = 0;
+	int child, mover, i, done = 0;
 
 	RU_OK(small_pages(m));
 	child = ru_fork(0);
@@ -239,7 +239,7 @@ TEST_F(collapse, while_migrating)
 	ASSERT_LT(0, mover) TH_LOG("%s", ru_error());
 	RU_OK(ru_background(mover, ru_migrate_loop, (long)m->addr, m->nr,
 			    ru_pid(child), ru_page));
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; ru_race(i); i++) {
 		/* EAGAIN: pages are isolated for migration */
 		if (!madvise(m->addr, m->len, MADV_COLLAPSE))
 			done++;
@@ -253,7 +253,7 @@ TEST_F(collapse, while_migrating)
 	}
 	RU_OK(ru_check_in(child, m->addr, m->seed, 0, m->nr));
 	RU_OK(ru_kill(mover));
-	TH_LOG("collapsed %d of %d times", done, rounds);
+	TH_LOG("collapsed %d of %d times", done, i);
 	RU_OK(ru_mprotect_in(0, m->addr, m->len, PROT_READ | PROT_WRITE));
 	ru_fill(m->addr, m->seed, 0, m->nr);
 	RU_OK(ru_migrate(m, 0, m->nr, RU_VIEWS({0, m->addr})));

@@ -189,8 +189,8 @@ TEST_F(uffd, swapped)
 TEST_F(uffd, while_migrating)
 {
 	struct ru_mem *m = &self->m, d;
-	int mover, i, rounds = ru_full() ? 200 : 20;
-	char *from, *to;
+	int mover, i;
+	char *from, *to = m->addr;
 
 	RU_OK(ru_map(m, variant->kind, variant->kind == RU_THP ? 1 : 32));
 	RU_OK(ru_map(&d, variant->kind, variant->kind == RU_THP ? 1 : 32));
@@ -201,7 +201,7 @@ TEST_F(uffd, while_migrating)
 	RU_OK(watch(self->fd, m->addr, m->len));
 	RU_OK(ru_background(mover, ru_migrate_loop, (long)m->addr, m->nr, getpid(),
 			    ru_page));
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; ru_race(i); i++) {
 		from = i & 1 ? d.addr : m->addr;
 		to = i & 1 ? m->addr : d.addr;
 		RU_OK(move(self->fd, to, from, m->len));
