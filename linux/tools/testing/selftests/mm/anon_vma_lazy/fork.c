@@ -349,7 +349,7 @@ static long slab_objects(void)
  * A chain of processes: each forks one and ends.  Neither the memory used nor
  * the way to the first ancestor's page grows with the generations.
  */
-TEST_F(fork, chain)
+TEST_F_TIMEOUT(fork, chain, 1200)
 {
 	struct ru_mem *m = &self->m;
 	int pipes[2], generations = ru_full() ? 10000 : 1000, g, status;

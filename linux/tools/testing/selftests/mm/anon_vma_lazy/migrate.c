@@ -5,10 +5,12 @@
  */
 #include <errno.h>
 #include <linux/mempolicy.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "rmap_util.h"
@@ -96,6 +98,70 @@ TEST_F(migrate, migrate_pages)
 	ASSERT_EQ(0, ru_call(child, write_it, (long)moved, m->nr, m->seed, 0));
 	RU_OK(ru_migrate(m, 0, m->nr, RU_VIEWS({0, m->addr})));
 	RU_OK(ru_exit(child));
+}
+
+/* The first CPU of a node, or -1 */
+static int cpu_of(int node)
+{
+	char path[64], buf[64] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist",
+		 node);
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	if (!fgets(buf, sizeof(buf), f) || buf[0] < '0' || buf[0] > '9')
+		buf[0] = '\0';
+	fclose(f);
+	return buf[0] ? atoi(buf) : -1;
+}
+
+#define NUMAB "/sys/kernel/debug/sched/numa_balancing/"
+
+/* NUMA balancing: pages follow the process that uses them. */
+TEST_F(migrate, numa_balancing)
+{
+	int node[2], from, to, i, round;
+	struct ru_mem *m = &self->m;
+	size_t page, moved = 0;
+	char period[16] = "";
+	cpu_set_t set;
+	time_t begin;
+
+	RU_NEED(ru_numa_ready());
+	if (variant->kind != RU_ANON && variant->kind != RU_THP &&
+	    variant->kind != RU_PFILE)
+		SKIP(return, "three kinds are enough");
+	ru_nodes(node);
+	if (cpu_of(node[0]) < 0 || cpu_of(node[1]) < 0)
+		SKIP(return, "needs a CPU on each node");
+	RU_NEED(access("/proc/sys/kernel/numa_balancing", W_OK) ?
+		ru_fail("no NUMA balancing") : 0);
+	RU_OK(ru_make(m, variant->kind, variant->kind == RU_THP ? 2 : 32));
+	RU_OK(ru_exit(ru_fork(0)));
+	ru_fill(m->addr, m->seed, 0, m->nr);
+	from = node_of(0, m->addr);
+	to = from == node[0] ? node[1] : node[0];
+	/* Faster where the scheduler has its debug files */
+	ru_switch(NUMAB "scan_period_min_ms", "50", period, sizeof(period));
+	ru_write_str(NUMAB "scan_delay_ms", "0");
+	RU_OK(ru_write_str("/proc/sys/kernel/numa_balancing", "1"));
+	CPU_ZERO(&set);
+	CPU_SET(cpu_of(to), &set);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(set), &set));
+	for (i = 0, begin = time(NULL); !moved && time(NULL) - begin < 60; i++) {
+		for (round = 0; round < 50; round++)
+			RU_OK(ru_check(m->addr, m->seed, 0, m->nr));
+		for (page = 0; page < m->nr; page += m->unit_nr)
+			moved += node_of(0, ru_at(m, page)) == to;
+	}
+	ru_write_str("/proc/sys/kernel/numa_balancing", "0");
+	if (period[0])
+		ru_write_str(NUMAB "scan_period_min_ms", period);
+	TH_LOG("%zu pages moved after %d looks", moved, i);
+	ASSERT_LT(0, moved);
+	RU_OK(ru_migrate(m, 0, m->nr, RU_VIEWS({0, m->addr})));
 }
 
 static long vmstat(const char *name)

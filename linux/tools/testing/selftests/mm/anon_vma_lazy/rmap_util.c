@@ -288,6 +288,14 @@ void ru_start(const char *fixture, const char *test)
 		 program_invocation_short_name, fixture, test, ru_seed);
 	ru_write_str("/dev/kmsg", line);
 
+	/*
+	 * Nobody else is to isolate pages in the middle of a test: khugepaged
+	 * would like those of split huge pages, NUMA balancing those that a
+	 * process on another node reads.
+	 */
+	ru_write_str(THP "khugepaged/scan_sleep_millisecs", "3600000");
+	ru_write_str("/proc/sys/kernel/numa_balancing", "0");
+
 	slots = mmap(NULL, MAX_SLOTS * sizeof(*slots) + sizeof(error_here),
 		     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (slots == MAP_FAILED)
