@@ -54,7 +54,7 @@ fi >verdict
 [ -s verdict ] || echo "an error without a name" >verdict
 if [ -n "${TRAIL:-}" ] && [ -f "$name.pml.trail" ]; then
 	# shellcheck disable=SC2086
-	spin -t -p $flags "$model/$name.pml" >trail 2>&1 || :
+	spin -p -k "$name.pml.trail" $flags "$model/$name.pml" >trail 2>&1 || :
 fi
 rm -f pan pan.?
 EOF
