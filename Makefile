@@ -53,9 +53,13 @@ check: ## tests without a guest, at most 3 minutes
 	@tests/run check
 
 test: ## what CI runs: check, kernels, core guest tests; at most 60 minutes cold
+	@scripts/setup
+	@scripts/source >/dev/null
 	@tests/run test
 
 test-full: ## everything else as well; long runs leave a dated log in evidence/
+	@scripts/setup
+	@scripts/source >/dev/null
 	@tests/run full
 
 clean: ## drop builds, trees and logs; keep source, image and compiler cache
