@@ -14,8 +14,8 @@ def td($first; $what):
     . as $i | ($c[$i]) as $v
     | if $i == 0 then "<td class=\"l\">\(if $first then $v | esc else "" end)</td>"
       elif $i == 1 then "<td class=\"l\">\($v | esc)</td>"
-      elif ($i == 5 or $i == 6) and $what != "vm_area_struct" and ($v | test("^-[0-9.]*[1-9]")) then "<td class=\"good\">\($v | minus | esc)</td>"
-      elif ($i == 5 or $i == 6) and $what != "vm_area_struct" and ($v | test("^[+][0-9.]*[1-9]")) then "<td class=\"bad\">\($v | esc)</td>"
+      elif $i == 6 and $what != "vm_area_struct" and ($v | test("^-[0-9.]*[1-9]")) then "<td class=\"good\">\($v | minus | esc)</td>"
+      elif $i == 6 and $what != "vm_area_struct" and ($v | test("^[+][0-9.]*[1-9]")) then "<td class=\"bad\">\($v | esc)</td>"
       else "<td\(if $i == 7 then " class=\"dim\"" else "" end)>\($v | minus | esc)</td>" end) | join("");
 def table_html:
   rows | map(split("\t")) as $t
