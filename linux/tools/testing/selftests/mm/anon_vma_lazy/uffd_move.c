@@ -54,9 +54,15 @@ static int move(int fd, char *to, char *from, size_t len)
 		.dst = (long)to, .src = (long)from, .len = len,
 	};
 
-	/* EAGAIN: somebody else holds the page; the kernel says try again */
+	/*
+	 * EAGAIN: somebody else holds the page; the kernel says try again.
+	 * ENOENT is what mainline says of a huge page in migration, too: there
+	 * is nothing only if pagemap agrees.
+	 */
 	while (ioctl(fd, UFFDIO_MOVE, &mv)) {
-		if (errno != EAGAIN)
+		if (errno != EAGAIN &&
+		    !(errno == ENOENT && ru_pagemap(0, (void *)(long)mv.src) &
+					 (RU_PM_PRESENT | RU_PM_SWAP)))
 			return ru_fail("UFFDIO_MOVE: %s (moved %lld)",
 				       strerror(errno), (long long)mv.move);
 		if (mv.move > 0) {
