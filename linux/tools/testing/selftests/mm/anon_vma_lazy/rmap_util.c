@@ -103,6 +103,20 @@ int ru_read_long(const char *path, long *value)
 	return 0;
 }
 
+/* The number in a file, or -1. */
+static long read_num(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	long num;
+
+	if (!f)
+		return -1;
+	if (fscanf(f, "%ld", &num) != 1)
+		num = -1;
+	fclose(f);
+	return num;
+}
+
 int ru_write_str(const char *path, const char *str)
 {
 	int fd = open(path, O_WRONLY);
@@ -293,7 +307,11 @@ void ru_start(const char *fixture, const char *test)
 	 * would like those of split huge pages, NUMA balancing those that a
 	 * process on another node reads.
 	 */
-	ru_write_str(THP "khugepaged/scan_sleep_millisecs", "3600000");
+	if (read_num(THP "khugepaged/scan_sleep_millisecs") != 3600000) {
+		/* This wakes it up: let its scan end before the test begins. */
+		ru_write_str(THP "khugepaged/scan_sleep_millisecs", "3600000");
+		sleep(1);
+	}
 	ru_write_str("/proc/sys/kernel/numa_balancing", "0");
 
 	slots = mmap(NULL, MAX_SLOTS * sizeof(*slots) + sizeof(error_here),
