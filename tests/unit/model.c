@@ -1,0 +1,2021 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the kernel does around the functions of mm/anon_vma_lazy.c, as far as
+ * they can tell: the order of their calls, the locks, the ranges of the VMAs,
+ * what can fail.  See series/ for the hooks in the kernel itself.
+ *
+ * At every point where a walk is possible, also inside an operation, point()
+ * walks folios and compares what is found with the page tables.
+ */
+#include <stdarg.h>
+
+#include "model.h"
+
+#define VMA_END		((void *)1)	/* XA_ZERO_ENTRY of a failed fork */
+#define FILE_FLAG	0x20
+#define FILE2_FLAG	0x40
+
+struct proc {
+	struct task_struct task;
+	struct mm_struct *mm;
+	bool failed;		/* A child whose fork failed: it can only exit */
+};
+
+static struct proc procs[NR_MMS];
+static LIST_HEAD(folios);
+static struct kmem_cache *vma_cache, *mm_cache;
+struct kmem_cache *anon_vma_cachep, *anon_vma_chain_cachep;
+
+bool model_full, model_trace;
+unsigned long model_walks, model_visits;
+static unsigned long stamp, steps, folio_ids, mm_ids;
+static bool points;		/* Check inside of this operation */
+
+static struct migration { struct folio *folio; struct anon_vma *anon_vma; } migrations[4];
+
+static unsigned long addr_of(unsigned int page)
+{
+	return (page + FIRST_PAGE + 0ul) << PAGE_SHIFT;
+}
+
+static unsigned int page_of(unsigned long addr)
+{
+	return (addr >> PAGE_SHIFT) - FIRST_PAGE;
+}
+
+static pte_t *pte_of(struct mm_struct *mm, unsigned long addr)
+{
+	check(page_of(addr) < NR_PAGES, "address %lx", addr);
+	return &mm->pt[page_of(addr)];
+}
+
+static struct mm_struct *mm_of(unsigned int p)
+{
+	return procs[p].failed ? NULL : procs[p].mm;
+}
+
+/* ---- folios and page tables ------------------------------------------------ */
+static struct anon_vma *folio_anon_vma(struct folio *folio)
+{
+	return folio->mapping ? (struct anon_vma *)((char *)folio->mapping -
+						    PAGE_MAPPING_ANON) : NULL;
+}
+
+static void folio_set_anon_vma(struct folio *folio, struct anon_vma *anon_vma)
+{
+	folio->mapping = (char *)anon_vma + PAGE_MAPPING_ANON;
+}
+
+static struct folio *folio_new(struct vm_area_struct *vma, unsigned long addr,
+			       unsigned int nr_pages)
+{
+	struct folio *folio = calloc(1, sizeof(*folio));
+
+	check(vma->anon_vma, "a page in a VMA that is not faulted");
+	folio->id = ++folio_ids;
+	folio->nr_pages = nr_pages;
+	folio->hugetlb = is_vm_hugetlb_page(vma);
+	folio_set_anon_vma(folio, vma->anon_vma);
+	folio->index = vma_anon_index(vma, addr);
+	list_add_tail(&folio->list, &folios);
+	return folio;
+}
+
+static void folio_put(struct folio *folio)
+{
+	if (folio->refs || folio->migrating)
+		return;
+	list_del(&folio->list);
+	free(folio);
+}
+
+static void pte_set(struct mm_struct *mm, unsigned long addr, pte_t pte)
+{
+	pte_t *ptep = pte_of(mm, addr);
+	struct folio *old = ptep->folio;
+
+	if (pte.folio) {
+		pte.folio->refs++;
+		pte.folio->mapcount += pte.kind != PTE_SWAP;
+	}
+	if (old) {
+		old->refs--;
+		old->mapcount -= ptep->kind != PTE_SWAP;
+	}
+	*ptep = pte;
+	if (old)
+		folio_put(old);
+}
+
+static void pte_clear(struct mm_struct *mm, unsigned long addr)
+{
+	pte_set(mm, addr, (pte_t){ NULL });
+}
+
+/* ---- walks and the oracle ---------------------------------------------------- */
+struct walk {
+	int found, visits;
+	bool dup;		/* VMAs may be found twice */
+	enum pte_kind from, to;	/* Change entries, if to is set */
+};
+
+/* What page_vma_mapped_walk() does. */
+static bool walk_one(struct folio *folio, struct vm_area_struct *vma,
+		     unsigned long addr, void *arg)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	struct walk *w = arg;
+	unsigned long end;
+
+	w->visits++;
+	model_visits++;
+	check(mm->anon_rmap.rwsem.readers, "mm %d visited without M", mm->id);
+	check(addr >= vma->vm_start && addr < vma->vm_end, "%lx outside", addr);
+	check(!vma->pgtables_freed, "VMA %lx of mm %d", vma->vm_start, mm->id);
+	check(vma->anon_vma, "unfindable VMA %lx of mm %d", vma->vm_start, mm->id);
+	check(is_vm_hugetlb_page(vma) == folio->hugetlb, "wrong type");
+
+	end = vma->vm_start +
+	      ((folio->index + folio->nr_pages - vma_anon_start(vma)) << PAGE_SHIFT);
+	for (end = min(end, vma->vm_end); addr < end; addr += PAGE_SIZE) {
+		pte_t *pte = pte_of(mm, addr);
+
+		if (pte->folio != folio || pte->kind == PTE_SWAP)
+			continue;
+		check(vma_anon_index(vma, addr) == folio->index + pte->idx,
+		      "folio %lu at %lx of mm %d: index %lx", folio->id, addr,
+		      mm->id, folio->index);
+		if (mm->seen[page_of(addr)] == stamp) {
+			check(w->dup, "page %u of mm %d found twice",
+			      page_of(addr), mm->id);
+			continue;
+		}
+		mm->seen[page_of(addr)] = stamp;
+		w->found++;
+		if (!w->to)
+			continue;
+		check(pte->kind == w->from, "folio %lu", folio->id);
+		pte_set(mm, addr, (pte_t){ folio, w->to, pte->idx });
+	}
+	return true;
+}
+
+static void print_state(void)
+{
+	struct vm_area_struct *vma;
+	unsigned int p, i;
+
+	for (p = 0; p < NR_MMS; p++) {
+		struct mm_struct *mm = procs[p].mm;
+		struct anon_vma_mm_link *link;
+		MA_STATE(mas, &mm->mm_mt, 0, 0);
+
+		if (!mm)
+			continue;
+		printf("# process %u: own %p, bound %lx, anon_vmas", p,
+		       mm->anon_rmap.own.anon_vma, mm->anon_rmap.bound);
+		list_for_each_entry(link, &mm->anon_rmap.links, same_mm)
+			printf(" %p", link->anon_vma);
+		printf("\n");
+		mas_for_each(&mas, vma, ULONG_MAX) {
+			if (vma == VMA_END)
+				break;
+			printf("#   %2u-%2u flags %2lx pgoff %3lx delta %ld%s\n",
+			       page_of(vma->vm_start), page_of(vma->vm_end) - 1,
+			       vma->vm_flags, vma->vm_pgoff, (long)vma->anon_delta,
+			       vma->anon_vma ? "" : " unfaulted");
+		}
+		for (i = 0; i < NR_PAGES; i++)
+			if (mm->pt[i].folio)
+				printf("#   page %2u: folio %lu.%u %s%s\n", i,
+				       mm->pt[i].folio->id, mm->pt[i].idx,
+				       (char *[]){ "none", "present", "migration",
+						   "swap" }[mm->pt[i].kind],
+				       mm->seen[i] == stamp ? ", found" : "");
+	}
+}
+
+/* Walk a folio; every entry must be found.  @locked: A is held for write. */
+static int walk_folio(struct folio *folio, struct walk *w, bool locked)
+{
+	struct anon_vma *anon_vma = folio_anon_vma(folio);
+	struct rmap_walk_control rwc = { .rmap_one = walk_one, .arg = w };
+	int mapcount = folio->mapcount;
+
+	check(atomic_read(&anon_vma->refcount) > 0 && anon_vma_is_lazy(anon_vma),
+	      "folio %lu: dead anon_vma", folio->id);
+	if (!locked)
+		anon_vma_lock_read(anon_vma);
+	stamp++;
+	model_walks++;
+	w->found = w->visits = 0;
+	anon_rmap_walk(anon_vma, folio, &rwc);
+	if (!locked)
+		anon_vma_unlock_read(anon_vma);
+	if (w->found != mapcount)
+		print_state();
+	check(w->found == mapcount, "folio %lu index %lx anon_vma %p: found %d of %d entries",
+	      folio->id, folio->index, anon_vma, w->found, mapcount);
+	return w->found;
+}
+
+static void check_folios(bool dup)
+{
+	struct folio *folio;
+
+	list_for_each_entry(folio, &folios, list) {
+		struct walk w = { .dup = dup };
+
+		if (folio->mapping)
+			walk_folio(folio, &w, false);
+	}
+}
+
+/* Another thread's walk of everything, in the middle of an operation. */
+static void __point(bool dup)
+{
+	if (!points)
+		return;
+	unit_thread = 1;
+	check_folios(dup);
+	unit_thread = 0;
+}
+#define point()		__point(false)
+#define point_dup()	__point(true)
+
+/* By address, as KSM does. */
+static bool ksm_one(struct folio *folio, struct vm_area_struct *vma,
+		    unsigned long addr, void *arg)
+{
+	struct mm_struct *mm = vma->vm_mm;
+
+	check(mm->anon_rmap.rwsem.readers, "mm %d visited without M", mm->id);
+	check(addr >= vma->vm_start && addr < vma->vm_end, "%lx outside", addr);
+	check(mm->seen[0] != stamp, "mm %d visited twice", mm->id);
+	mm->seen[0] = stamp;
+	++*(int *)arg;
+	return true;
+}
+
+static struct vm_area_struct *vma_at(struct mm_struct *mm, unsigned long addr)
+{
+	MA_STATE(mas, &mm->mm_mt, addr, addr);
+	struct vm_area_struct *vma = mas_walk(&mas);
+
+	return vma == VMA_END ? NULL : vma;
+}
+
+static void check_ksm(struct mm_struct *owner, unsigned long addr)
+{
+	struct folio *folio = pte_of(owner, addr)->folio;
+	struct anon_vma *anon_vma = folio_anon_vma(folio);
+	struct anon_vma_mm_link *link;
+	int forks, want[2] = { 0, 0 };
+
+	list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
+		struct vm_area_struct *vma = addr < link->mm->anon_rmap.bound ?
+					     vma_at(link->mm, addr) : NULL;
+
+		want[link->mm != owner] += vma && vma->anon_vma &&
+					   is_vm_hugetlb_page(vma) == folio->hugetlb;
+	}
+	for (forks = 0; forks < 2; forks++) {
+		int found = 0;
+		struct rmap_walk_control rwc = { .rmap_one = ksm_one, .arg = &found };
+
+		anon_vma_lock_read(anon_vma);
+		stamp++;
+		check(anon_rmap_walk_addr(anon_vma, folio, addr, owner, forks, &rwc),
+		      "ended early");
+		anon_vma_unlock_read(anon_vma);
+		check(found == want[forks], "%lx of mm %d, forks %d: %d of %d",
+		      addr, owner->id, forks, found, want[forks]);
+		check((owner->seen[0] == stamp) == !forks, "owner, forks %d", forks);
+	}
+}
+
+/* Memory failure: exactly the tasks that map the page. */
+unsigned long page_mapped_in_vma(struct page *page, struct vm_area_struct *vma)
+{
+	unsigned long addr = __vma_address(vma, vma_anon_start(vma),
+					   page->folio->index + page->idx, 1);
+	pte_t *pte;
+
+	if (addr == -EFAULT)
+		return addr;
+	pte = pte_of(vma->vm_mm, addr);
+	return pte->folio == page->folio && pte->idx == page->idx &&
+	       pte->kind == PTE_PRESENT ? addr : -EFAULT;
+}
+
+static int killed;
+
+void add_to_kill_ksm(struct task_struct *t, struct page *page,
+		     struct vm_area_struct *vma, struct list_head *to_kill,
+		     unsigned long addr)
+{
+	check(pte_of(t->mm, addr)->folio == page->folio, "wrong task");
+	check(t->mm->seen[page_of(addr)] != stamp, "killed twice");
+	t->mm->seen[page_of(addr)] = stamp;
+	killed++;
+}
+
+static void check_memory_failure(struct folio *folio)
+{
+	struct page page = { folio, 0 };
+	int want = 0, p, i;
+
+	for (p = 0; p < NR_MMS; p++)
+		for (i = 0; mm_of(p) && i < NR_PAGES; i++) {
+			pte_t pte = mm_of(p)->pt[i];
+
+			want += pte.folio == folio && !pte.idx && pte.kind == PTE_PRESENT;
+		}
+	killed = 0;
+	stamp++;
+	anon_vma_lock_read(folio_anon_vma(folio));
+	collect_procs_anon_lazy(folio_anon_vma(folio), folio, &page, 0, NULL, 1);
+	anon_vma_unlock_read(folio_anon_vma(folio));
+	check(killed == want, "folio %lu: %d of %d", folio->id, killed, want);
+}
+
+static long counter(const char *name)
+{
+	char buf[PAGE_SIZE];
+	int i;
+
+	for (i = 0; unit_attrs[i]; i++)
+		if (!strcmp(unit_attrs[i]->attr.name, name)) {
+			unit_attrs[i]->show(NULL, unit_attrs[i], buf);
+			return atol(buf);
+		}
+	fail("no counter %s", name);
+}
+
+static void check_mm(struct mm_struct *mm, bool failed, long *links, long *displaced)
+{
+	struct mm_anon_rmap *rmap = &mm->anon_rmap;
+	struct anon_vma_mm_link *link;
+	struct vm_area_struct *vma;
+	bool own = false, root = false;
+	struct rb_node *node;
+	long n = 0, tree = 0;
+	MA_STATE(mas, &mm->mm_mt, 0, 0);
+
+	if (!list_empty(&rmap->links)) {
+		list_for_each_entry(link, &rmap->links, same_mm) {
+			check(link->mm == mm, "foreign link");
+			own |= link == &rmap->own;
+			root |= rmap->own.anon_vma && link->anon_vma == rmap->own.anon_vma->root;
+			*links += link != &rmap->own;
+		}
+		check(failed || (own && root), "mm %d: not linked to itself or the root",
+		      mm->id);
+	}
+	check(failed || rmap->bound == ULONG_MAX, "mm %d: bound", mm->id);
+	check(!rmap->detached && !rmap->nr_detached && !rmap->all_locked, "mm %d", mm->id);
+	mas_for_each(&mas, vma, ULONG_MAX) {
+		if (vma == VMA_END)
+			break;
+		check(vma->vm_mm == mm && mas.index == vma->vm_start &&
+		      mas.last == vma->vm_end - 1, "tree of mm %d", mm->id);
+		check(!vma->anon_vma || vma->anon_vma == rmap->own.anon_vma,
+		      "foreign anon_vma");
+		check(vma->anon_vma || !vma->anon_delta, "unfaulted with a delta");
+		check(!vma->anon_delta == !vma->displaced, "delta and chain disagree");
+		check(!vma->displaced || vma->displaced->vma == vma, "foreign chain");
+		n += !!vma->displaced;
+	}
+	for (node = rb_first_cached(&rmap->displaced); node; node = rb_next(node))
+		tree++;
+	check(tree == n, "mm %d: %ld displaced VMAs, %ld in the tree", mm->id, n, tree);
+	*displaced += n;
+	if (!failed) {
+		struct task_struct task = { .mm = mm };
+		struct seq_file m = { .len = 0 };
+		char want[32];
+
+		proc_pid_anon_rmap(&m, NULL, NULL, &task);
+		snprintf(want, sizeof(want), "displaced: %ld\n", n);
+		check(strstr(m.buf, want) && strstr(m.buf, "mode: lazy"), "%s", m.buf);
+	}
+}
+
+static void check_structures(void)
+{
+	long mms = 0, links = 0, displaced = 0, dead = 0;
+	struct anon_vma *anon_vma, *other;
+	int p;
+
+	for (p = 0; p < NR_MMS; p++)
+		if (procs[p].mm) {
+			mms++;
+			check_mm(procs[p].mm, procs[p].failed, &links, &displaced);
+		}
+	for (anon_vma = unit_cache_next(anon_vma_cachep, NULL); anon_vma;
+	     anon_vma = unit_cache_next(anon_vma_cachep, anon_vma)) {
+		unsigned long children = 0, active = 0;
+		struct anon_vma_mm_link *link;
+		int last = 0;
+
+		check(anon_vma->lazy && !rwsem_is_locked(&anon_vma->rwsem), "anon_vma");
+		list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
+			check(link->anon_vma == anon_vma, "foreign link");
+			active += link == &link->mm->anon_rmap.own;
+			/* Parents are older: a walk visits them first */
+			check(link->mm->id > last, "mm %d after %d", link->mm->id, last);
+			last = link->mm->id;
+		}
+		check(anon_vma->num_active_vmas == active, "%lu", active);
+		if (list_empty(&anon_vma->mms)) {	/* Somebody has a reference */
+			dead++;
+			continue;
+		}
+		for (other = unit_cache_next(anon_vma_cachep, NULL); other;
+		     other = unit_cache_next(anon_vma_cachep, other))
+			children += other->parent == anon_vma && !list_empty(&other->mms);
+		check(anon_vma->num_children == children, "%lu children, not %lu",
+		      children, anon_vma->num_children);
+	}
+	check(counter("mms") == mms, "%ld", mms);
+	check(counter("links") == links && unit_objects("anon_vma_mm_link") == links,
+	      "%ld", links);
+	check(counter("displaced") == displaced, "%ld", displaced);
+	check(counter("anon_vmas") == anon_vma_cachep->nr - dead, "%ld", dead);
+	check(anon_vma_chain_cachep->nr == displaced, "chains leaked");
+	check(!unit_walks_locked(), "A or M left locked");
+}
+
+static void check_all(void)
+{
+	struct folio *folio;
+	int p, i;
+
+	check_folios(false);
+	check_structures();
+	for (p = 0; p < NR_MMS; p++)
+		for (i = 0; mm_of(p) && i < NR_PAGES; i++)
+			if (mm_of(p)->pt[i].folio && mm_of(p)->pt[i].folio->mapping)
+				check_ksm(mm_of(p), addr_of(i));
+	list_for_each_entry(folio, &folios, list)
+		if (folio->mapping)
+			check_memory_failure(folio);
+}
+
+/* ---- VMAs -------------------------------------------------------------------- */
+/* The first VMA that ends above @addr. */
+static struct vm_area_struct *vma_find(struct mm_struct *mm, unsigned long addr)
+{
+	MA_STATE(mas, &mm->mm_mt, addr, addr);
+	struct vm_area_struct *vma = mas_find(&mas, ULONG_MAX);
+
+	return vma == VMA_END ? NULL : vma;
+}
+
+#define for_each_vma(mm, vma)						\
+	for (vma = vma_find(mm, 0); vma; vma = vma_find(mm, vma->vm_end))
+
+static void vma_store(struct mm_struct *mm, struct vm_area_struct *vma)
+{
+	mt_store(&mm->mm_mt, vma->vm_start, vma->vm_end - 1, vma);
+}
+
+static void vma_free(struct vm_area_struct *vma)
+{
+	kmem_cache_free(vma_cache, vma);
+}
+
+static struct vm_area_struct *vma_dup(struct vm_area_struct *orig)
+{
+	struct vm_area_struct *vma = kmem_cache_alloc(vma_cache, GFP_KERNEL);
+
+	if (!vma)
+		return NULL;
+	*vma = *orig;
+	vma_anon_init(vma);
+	return vma;
+}
+
+/* anon_vma_clone(), anon_vma_fork(), unlink_anon_vmas() of a lazy process. */
+#define anon_vma_clone(dst, src)	anon_rmap_clone(dst, src)
+#define unlink_anon_vmas(vma)		anon_rmap_unlink(vma)
+
+static void zap(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	for (; start < end; start += PAGE_SIZE)
+		pte_clear(mm, start);
+}
+
+/*
+ * vma_prepare() to vma_complete(): give @vma a new range, and @adjust, its
+ * neighbour, a new start; store what grew; remove up to two VMAs.
+ */
+static int commit(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+		  unsigned long pgoff, struct vm_area_struct *adjust, long adj_start,
+		  struct vm_area_struct *remove, struct vm_area_struct *remove2)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	bool lock = vma->anon_vma || (adjust && adjust->anon_vma);
+
+	if (unit_alloc_fails())
+		return -ENOMEM;
+	point_dup();
+	if (lock) {
+		anon_rmap_lock_mm(mm);
+		anon_rmap_pre_update(vma);
+		if (adjust)
+			anon_rmap_pre_update(adjust);
+	}
+	if (start > vma->vm_start)
+		mt_store(&mm->mm_mt, vma->vm_start, start - 1, NULL);
+	if (end < vma->vm_end)
+		mt_store(&mm->mm_mt, end, vma->vm_end - 1, NULL);
+	vma->vm_start = start;
+	vma->vm_end = end;
+	vma->vm_pgoff = pgoff;
+	vma_store(mm, vma);
+	if (adjust) {
+		adjust->vm_start += adj_start;
+		adjust->vm_pgoff += adj_start >> PAGE_SHIFT;
+		vma_store(mm, adjust);
+	}
+	if (lock) {
+		anon_rmap_post_update(vma);
+		if (adjust)
+			anon_rmap_post_update(adjust);
+		anon_rmap_unlock_mm(mm);
+	}
+	for (; remove; remove = remove2, remove2 = NULL) {
+		if (remove->anon_vma) {
+			point_dup();
+			unlink_anon_vmas(remove);
+		}
+		vma_free(remove);
+	}
+	point();
+	return 0;
+}
+
+/* dup_anon_vma() */
+static int dup_anon(struct vm_area_struct *dst, struct vm_area_struct *src,
+		    struct vm_area_struct **dup)
+{
+	if (!src->anon_vma || dst->anon_vma)
+		return 0;
+	dst->anon_vma = src->anon_vma;
+	*dup = dst;
+	return anon_vma_clone(dst, src);
+}
+
+struct range {
+	unsigned long start, end, flags, pgoff;
+	int file;
+	pgoff_t delta;
+	struct anon_vma *anon_vma;
+};
+
+static bool can_merge_after(struct vm_area_struct *prev, const struct range *r)
+{
+	return prev && prev->vm_end == r->start && prev->vm_flags == r->flags &&
+	       prev->vm_file == r->file && prev->vm_pgoff + vma_pages(prev) == r->pgoff &&
+	       vma_anon_delta(prev) == r->delta;
+}
+
+static bool can_merge_before(struct vm_area_struct *next, const struct range *r)
+{
+	return next && next->vm_start == r->end && next->vm_flags == r->flags &&
+	       next->vm_file == r->file && vma_anon_delta(next) == r->delta &&
+	       r->pgoff + ((r->end - r->start) >> PAGE_SHIFT) == next->vm_pgoff;
+}
+
+/* vma_expand() */
+static int expand(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+		  unsigned long pgoff, struct vm_area_struct *remove,
+		  struct anon_vma *anon_vma)
+{
+	struct vm_area_struct *dup = NULL;
+
+	if (anon_vma)
+		anon_rmap_prepare(vma);
+	if (remove && dup_anon(vma, remove, &dup))
+		return -ENOMEM;
+	if (!commit(vma, start, end, pgoff, NULL, 0, remove, NULL))
+		return 0;
+	if (dup)
+		unlink_anon_vmas(dup);
+	return -ENOMEM;
+}
+
+/* vma_merge_new_range(): the range is empty. */
+static struct vm_area_struct *merge_new(struct mm_struct *mm, struct range *r,
+					struct vm_area_struct *not)
+{
+	struct vm_area_struct *prev = vma_at(mm, r->start - 1);
+	struct vm_area_struct *next = vma_at(mm, r->end);
+	int err;
+
+	if (prev == not || !can_merge_after(prev, r))
+		prev = NULL;
+	if (next == not || !can_merge_before(next, r))
+		next = NULL;
+	if (prev)
+		err = expand(prev, prev->vm_start, next ? next->vm_end : r->end,
+			     prev->vm_pgoff, next, r->anon_vma);
+	else if (next)
+		err = expand(next, r->start, next->vm_end, r->pgoff, NULL, r->anon_vma);
+	else
+		return NULL;
+	return err ? NULL : prev ?: next;
+}
+
+static int split_vma(struct vm_area_struct *vma, unsigned long addr, bool below)
+{
+	unsigned long pages = (addr - vma->vm_start) >> PAGE_SHIFT;
+	struct mm_struct *mm = vma->vm_mm;
+	struct vm_area_struct *new = vma_dup(vma);
+
+	if (!new)
+		return -ENOMEM;
+	if (below) {
+		new->vm_end = addr;
+	} else {
+		new->vm_start = addr;
+		new->vm_pgoff += pages;
+	}
+	if (unit_alloc_fails() || anon_vma_clone(new, vma)) {
+		vma_free(new);
+		return -ENOMEM;
+	}
+	point_dup();
+	if (vma->anon_vma) {
+		anon_rmap_lock_mm(mm);
+		anon_rmap_pre_update(vma);
+	}
+	if (below) {
+		vma->vm_start = addr;
+		vma->vm_pgoff += pages;
+	} else {
+		vma->vm_end = addr;
+	}
+	vma_store(mm, vma);
+	vma_store(mm, new);
+	if (vma->anon_vma) {
+		anon_rmap_post_update(vma);
+		anon_rmap_unlock_mm(mm);
+	}
+	point();
+	return 0;
+}
+
+/* vma_modify(): [start, end), inside of @vma, gets other flags; merge or split. */
+static int modify(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+		  unsigned long flags)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	struct vm_area_struct *prev = NULL, *next = NULL, *dup = NULL;
+	bool left_side = start == vma->vm_start, right_side = end == vma->vm_end;
+	struct range r = {
+		.start = start, .end = end, .flags = flags, .file = vma->vm_file,
+		.pgoff = vma->vm_pgoff + ((start - vma->vm_start) >> PAGE_SHIFT),
+		.delta = vma_anon_delta(vma),
+	};
+	int err;
+
+	if (left_side)
+		prev = vma_at(mm, start - 1);
+	if (!can_merge_after(prev, &r))
+		prev = NULL;
+	if (right_side)
+		next = vma_at(mm, end);
+	if (!can_merge_before(next, &r))
+		next = NULL;
+
+	if (prev && next) {
+		err = dup_anon(prev, next->anon_vma ? next : vma, &dup) ?:
+		      commit(prev, prev->vm_start, next->vm_end, prev->vm_pgoff,
+			     NULL, 0, vma, next);
+	} else if (prev) {
+		err = dup_anon(prev, vma, &dup) ?:
+		      commit(prev, prev->vm_start, end, prev->vm_pgoff,
+			     right_side ? NULL : vma, end - start,
+			     right_side ? vma : NULL, NULL);
+	} else if (next && left_side) {
+		err = dup_anon(next, vma, &dup) ?:
+		      commit(next, start, next->vm_end, r.pgoff, NULL, 0, vma, NULL);
+	} else if (next) {
+		err = dup_anon(next, vma, &dup) ?:
+		      commit(vma, vma->vm_start, start, vma->vm_pgoff, next,
+			     -(long)(end - start), NULL, NULL);
+	} else {
+		if (!left_side && split_vma(vma, start, true))
+			return -ENOMEM;
+		if (!right_side && split_vma(vma, end, false))
+			return -ENOMEM;
+		vma->vm_flags = flags;
+		return 0;
+	}
+	if (err && dup)
+		unlink_anon_vmas(dup);
+	return err;
+}
+
+/* vms_gather_munmap_vmas() */
+static int gather(struct mm_struct *mm, unsigned long start, unsigned long end,
+		  struct maple_tree *detached)
+{
+	struct vm_area_struct *vma = vma_find(mm, start);
+
+	if (vma && vma->vm_start < start && split_vma(vma, start, true))
+		return -ENOMEM;
+	for (vma = vma_find(mm, start); vma && vma->vm_start < end;
+	     vma = vma_find(mm, vma->vm_end)) {
+		if ((vma->vm_end > end && split_vma(vma, end, false)) ||
+		    unit_alloc_fails()) {
+			mt_destroy(detached);
+			return -ENOMEM;
+		}
+		mt_store(detached, detached->nr, detached->nr, vma);
+	}
+	return 0;
+}
+
+/* vms_clear_ptes(): zap, hide, free page tables */
+static void clear_ptes(struct mm_struct *mm, struct ma_state *mas, bool dup)
+{
+	struct vm_area_struct *vma;
+	unsigned long addr;
+
+	mas_set(mas, 0);
+	mas_for_each(mas, vma, ULONG_MAX)
+		for (addr = vma->vm_start; addr < vma->vm_end; addr += PAGE_SIZE) {
+			check(vma->anon_vma || !pte_of(mm, addr)->folio, "page %u of mm %d",
+			      page_of(addr), mm->id);
+			pte_clear(mm, addr);
+			if (addr == vma->vm_start)
+				__point(dup);
+		}
+	anon_rmap_hide(mm, mas);
+	mas_set(mas, 0);
+	mas_for_each(mas, vma, ULONG_MAX) {
+		unlink_anon_vmas(vma);
+		vma->pgtables_freed = true;
+	}
+	point();
+}
+
+static void free_detached(struct ma_state *mas)
+{
+	struct vm_area_struct *vma;
+
+	mas_set(mas, 0);
+	mas_for_each(mas, vma, ULONG_MAX)
+		vma_free(vma);
+	mt_destroy(mas->tree);
+}
+
+/* do_vmi_align_munmap() */
+static int do_munmap(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	struct maple_tree *detached = calloc(1, sizeof(*detached)); /* for ASan */
+	MA_STATE(mas, detached, 0, 0);
+	int err = gather(mm, start, end, detached);
+
+	if (err || !detached->nr)
+		goto out;
+	anon_rmap_publish(mm, &mas, detached->nr);
+	point_dup();
+	if (unit_alloc_fails()) {
+		anon_rmap_publish(mm, NULL, 0);
+		mt_destroy(detached);
+		point();
+		err = -ENOMEM;
+		goto out;
+	}
+	mt_store(&mm->mm_mt, start, end - 1, NULL);
+	point();
+	clear_ptes(mm, &mas, false);
+	free_detached(&mas);
+out:
+	free(detached);
+	return err;
+}
+
+static void write_lock(struct mm_struct *mm)
+{
+	down_write(&mm->mmap_lock);
+}
+
+static void write_unlock(struct mm_struct *mm)
+{
+	up_write(&mm->mmap_lock);
+}
+
+/* ---- operations ---------------------------------------------------------------- */
+static bool inside(unsigned int page, unsigned int len)
+{
+	return len && page + len <= NR_PAGES;
+}
+
+static struct mm_struct *mm_alloc(const struct mm_struct *parent)
+{
+	struct mm_struct *mm = kmem_cache_alloc(mm_cache, GFP_KERNEL);
+
+	if (!mm)
+		return NULL;
+	if (parent)
+		*mm = *parent;
+	memset(&mm->mm_mt, 0, sizeof(mm->mm_mt));
+	mm->pt = calloc(NR_PAGES, sizeof(*mm->pt));
+	mm->seen = calloc(NR_PAGES, sizeof(*mm->seen));
+	mm->id = ++mm_ids;
+	unit_init_rwsem(&mm->mmap_lock, LOCK_MMAP);
+	anon_rmap_init(mm);
+	return mm;
+}
+
+static void mm_free(struct mm_struct *mm)
+{
+	check(list_empty(&mm->anon_rmap.links), "mm %d freed while linked", mm->id);
+	check(!rwsem_is_locked(&mm->anon_rmap.rwsem) && !rwsem_is_locked(&mm->mmap_lock),
+	      "mm %d freed while locked", mm->id);
+	mt_destroy(&mm->mm_mt);
+	free(mm->pt);
+	free(mm->seen);
+	kmem_cache_free(mm_cache, mm);
+}
+
+static void op_exec(const u8 *arg)
+{
+	struct proc *proc = &procs[arg[0]];
+	struct mm_struct *mm;
+
+	if (proc->mm)
+		return;
+	mm = mm_alloc(NULL);
+	if (!mm)
+		return;
+	if (anon_rmap_exec(mm)) {
+		anon_rmap_exit(mm);
+		mm_free(mm);
+		return;
+	}
+	proc->mm = proc->task.mm = mm;
+	list_add_tail(&proc->task.tasks, &unit_tasks);
+}
+
+/* exit_mmap() */
+static void op_exit(const u8 *arg)
+{
+	struct proc *proc = &procs[arg[0]];
+	struct mm_struct *mm = proc->mm;
+	struct vm_area_struct *vma;
+	int i;
+
+	if (!mm)
+		return;
+	down_read(&mm->mmap_lock);
+	for_each_vma(mm, vma) {
+		zap(mm, vma->vm_start, vma->vm_end);
+		point();
+	}
+	for (i = 0; i < NR_PAGES; i++)
+		check(!mm->pt[i].folio, "page %d is in no VMA", i);
+	up_read(&mm->mmap_lock);
+	write_lock(mm);
+	anon_rmap_exit(mm);
+	point();
+	for_each_vma(mm, vma) {
+		unlink_anon_vmas(vma);
+		vma->pgtables_freed = true;
+	}
+	point();
+	while ((vma = vma_find(mm, 0))) {
+		mt_store(&mm->mm_mt, vma->vm_start, vma->vm_end - 1, NULL);
+		vma_free(vma);
+	}
+	write_unlock(mm);
+	mm_free(mm);
+	if (!proc->failed)
+		list_del(&proc->task.tasks);
+	*proc = (struct proc){ .mm = NULL };
+}
+
+/* dup_mmap() */
+static int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm)
+{
+	struct vm_area_struct *old, *vma;
+	unsigned long addr;
+	int err = anon_rmap_fork(mm, oldmm);
+
+	point();
+	if (err)
+		return err;
+	if (unit_alloc_fails())
+		return -ENOMEM;
+	mt_copy(&mm->mm_mt, &oldmm->mm_mt);
+	point();
+	for_each_vma(oldmm, old) {
+		err = -ENOMEM;
+		if (old->vm_flags & VM_DONTCOPY) {
+			if (unit_alloc_fails())
+				goto failed;
+			mt_store(&mm->mm_mt, old->vm_start, old->vm_end - 1, NULL);
+			continue;
+		}
+		vma = vma_dup(old);
+		if (!vma)
+			goto failed;
+		vma->vm_mm = mm;
+		if (vma->vm_flags & VM_WIPEONFORK) {
+			vma_anon_reset(vma);
+		} else if (anon_vma_clone(vma, old)) {
+			vma_free(vma);
+			goto failed;
+		}
+		vma_store(mm, vma);
+		anon_rmap_fork_bound(mm, vma->vm_end);
+		point();
+		if (vma->vm_flags & VM_WIPEONFORK)
+			continue;
+		for (addr = old->vm_start; addr < old->vm_end; addr += PAGE_SIZE) {
+			pte_t pte = *pte_of(oldmm, addr);
+
+			if (!pte.folio)
+				continue;
+			check(old->anon_vma, "page %u of mm %d", page_of(addr), oldmm->id);
+			if (unit_alloc_fails()) {
+				old = vma_find(oldmm, old->vm_end);
+				goto failed;
+			}
+			pte_set(mm, addr, pte);
+		}
+		point();
+	}
+	anon_rmap_fork_bound(mm, ULONG_MAX);
+	return 0;
+failed:
+	if (old)
+		mt_store(&mm->mm_mt, old->vm_start, old->vm_end - 1, VMA_END);
+	return err;
+}
+
+static void op_fork(const u8 *arg)
+{
+	struct mm_struct *oldmm = mm_of(arg[0]), *mm;
+	struct proc *proc = &procs[arg[1]];
+
+	if (!oldmm || proc->mm)
+		return;
+	mm = mm_alloc(oldmm);
+	if (!mm)
+		return;
+	write_lock(oldmm);
+	write_lock(mm);
+	proc->mm = mm;
+	proc->failed = true;
+	if (!dup_mmap(mm, oldmm)) {
+		proc->failed = false;
+		proc->task.mm = mm;
+		list_add_tail(&proc->task.tasks, &unit_tasks);
+	}
+	write_unlock(mm);
+	write_unlock(oldmm);
+	point();
+}
+
+/* __mmap_region() */
+static void op_map(const u8 *arg)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+	unsigned long start = addr_of(arg[1]), end = start + arg[2] * PAGE_SIZE;
+	struct maple_tree *detached;
+	struct vm_area_struct *vma;
+	struct range r = {
+		.start = start, .end = end, .pgoff = start >> PAGE_SHIFT,
+		.flags = arg[3] & (VM_CLASS | VM_WIPEONFORK | VM_DONTCOPY | VM_HUGETLB),
+	};
+
+	if (!mm || !inside(arg[1], arg[2]))
+		return;
+	if (arg[3] & (FILE_FLAG | FILE2_FLAG)) {
+		r.file = 1;
+		r.pgoff += arg[3] & FILE_FLAG ? 0x1000 : -0x17;
+	}
+	if (r.flags & VM_HUGETLB)
+		r.file = 2;
+	detached = calloc(1, sizeof(*detached));
+	MA_STATE(mas, detached, 0, 0);
+
+	write_lock(mm);
+	if (gather(mm, start, end, detached))
+		goto out;
+	if (detached->nr)
+		clear_ptes(mm, &mas, false);
+	if (!merge_new(mm, &r, NULL)) {
+		vma = kmem_cache_alloc(vma_cache, GFP_KERNEL);
+		if (!vma || unit_alloc_fails()) {
+			if (vma)
+				vma_free(vma);
+			mt_store(&mm->mm_mt, start, end - 1, NULL);
+			free_detached(&mas);
+			goto out;
+		}
+		*vma = (struct vm_area_struct) {
+			.vm_mm = mm, .vm_start = start, .vm_end = end,
+			.vm_flags = r.flags, .vm_pgoff = r.pgoff, .vm_file = r.file,
+		};
+		vma_anon_init(vma);
+		vma_store(mm, vma);
+	}
+	free_detached(&mas);
+out:
+	write_unlock(mm);
+	free(detached);
+}
+
+static void op_unmap(const u8 *arg)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+
+	if (!mm || !inside(arg[1], arg[2]))
+		return;
+	write_lock(mm);
+	do_munmap(mm, addr_of(arg[1]), addr_of(arg[1] + arg[2]));
+	write_unlock(mm);
+}
+
+/* move_page_tables(): returns the pages moved. */
+static unsigned int move_ptes(struct vm_area_struct *vma, unsigned long from,
+			      struct vm_area_struct *new, unsigned long to,
+			      unsigned int pages, bool back)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	unsigned int i;
+
+	for (i = 0; i < pages; i++, from += PAGE_SIZE, to += PAGE_SIZE) {
+		pte_t pte = *pte_of(mm, from);
+
+		if (!pte.folio)
+			continue;
+		if (!back && unit_alloc_fails())
+			break;
+		check(vma->anon_vma && new->anon_vma, "page %u of mm %d", page_of(from),
+		      mm->id);
+		anon_rmap_lock_mm(mm);
+		pte_set(mm, to, pte);
+		pte_clear(mm, from);
+		anon_rmap_unlock_mm(mm);
+		point();
+	}
+	return i;
+}
+
+/* copy_vma() */
+static struct vm_area_struct *copy_vma(struct vm_area_struct **vmap, unsigned long old,
+				       unsigned long addr, unsigned long len, bool keep)
+{
+	struct vm_area_struct *vma = *vmap, *new, *not = NULL;
+	struct mm_struct *mm = vma->vm_mm;
+	struct range r = {
+		.start = addr, .end = addr + len, .flags = vma->vm_flags,
+		.file = vma->vm_file, .anon_vma = vma->anon_vma,
+		.pgoff = vma->vm_pgoff + ((old - vma->vm_start) >> PAGE_SHIFT),
+	};
+
+	if (vma->anon_vma) {
+		r.delta = (addr >> PAGE_SHIFT) - vma_anon_start(vma) -
+			  (r.pgoff - vma->vm_pgoff);
+	} else if (!vma->vm_file) {
+		r.pgoff = addr >> PAGE_SHIFT;
+		if (keep)
+			not = vma;
+	}
+	new = merge_new(mm, &r, not);
+	if (new) {
+		/* Itself, if it had no pages */
+		*vmap = vma_at(mm, old);
+		return new;
+	}
+	new = vma_dup(vma);
+	if (!new)
+		return NULL;
+	new->vm_start = addr;
+	new->vm_end = addr + len;
+	new->vm_pgoff = r.pgoff;
+	new->anon_delta = r.delta;
+	if (anon_vma_clone(new, vma)) {
+		vma_free(new);
+		return NULL;
+	}
+	point();
+	if (unit_alloc_fails()) {
+		unlink_anon_vmas(new);
+		vma_free(new);
+		return NULL;
+	}
+	vma_store(mm, new);
+	point();
+	return new;
+}
+
+/* move_vma() */
+static void mremap(const u8 *arg, bool keep)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+	unsigned long from = addr_of(arg[1]), to = addr_of(arg[2]);
+	unsigned long len = arg[3] * PAGE_SIZE;
+	struct vm_area_struct *vma, *new;
+	unsigned int moved;
+
+	if (!mm || !inside(arg[1], arg[3]) || !inside(arg[2], arg[3]) ||
+	    (from < to + len && to < from + len))
+		return;
+	write_lock(mm);
+	if (do_munmap(mm, to, to + len))
+		goto out;
+	vma = vma_at(mm, from);
+	if (!vma || vma->vm_end < from + len)
+		goto out;
+	new = copy_vma(&vma, from, to, len, keep);
+	if (!new)
+		goto out;
+	moved = move_ptes(vma, from, new, to, arg[3], false);
+	if (moved < arg[3]) {
+		move_ptes(new, to, vma, from, moved, true);
+		do_munmap(mm, to, to + len);
+	} else if (!keep) {
+		do_munmap(mm, from, from + len);
+	} else if (vma->vm_start == from && vma->vm_end == from + len) {
+		unlink_anon_vmas(vma);
+		if (!vma->vm_file)
+			vma->vm_pgoff = from >> PAGE_SHIFT;
+		point();
+	}
+out:
+	write_unlock(mm);
+}
+
+static void op_move(const u8 *arg)
+{
+	mremap(arg, false);
+}
+
+static void op_keep(const u8 *arg)
+{
+	mremap(arg, true);
+}
+
+/* mremap() in place: vma_merge_extend() */
+static void op_extend(const u8 *arg)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+	struct vm_area_struct *vma, *next;
+	struct range r;
+
+	if (!mm)
+		return;
+	vma = vma_at(mm, addr_of(arg[1]));
+	if (!vma || !inside(page_of(vma->vm_end), arg[2]))
+		return;
+	r = (struct range) {
+		.start = vma->vm_end, .end = vma->vm_end + arg[2] * PAGE_SIZE,
+		.flags = vma->vm_flags, .file = vma->vm_file,
+		.pgoff = vma->vm_pgoff + vma_pages(vma),
+		.delta = vma_anon_delta(vma), .anon_vma = vma->anon_vma,
+	};
+	next = vma_find(mm, r.start);
+	if (next && next->vm_start < r.end)
+		return;
+	write_lock(mm);
+	merge_new(mm, &r, NULL);
+	write_unlock(mm);
+}
+
+static void op_protect(const u8 *arg)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+	unsigned long start = addr_of(arg[1]), end = start + arg[2] * PAGE_SIZE, next;
+	struct vm_area_struct *vma;
+
+	if (!mm || !inside(arg[1], arg[2]))
+		return;
+	write_lock(mm);
+	for (; start < end && (vma = vma_find(mm, start)) && vma->vm_start < end;
+	     start = next) {
+		unsigned long flags = (vma->vm_flags & ~VM_CLASS) | (arg[3] & VM_CLASS);
+
+		start = max(start, vma->vm_start);
+		next = min(end, vma->vm_end);
+		if (flags != vma->vm_flags && modify(vma, start, next, flags))
+			break;
+	}
+	write_unlock(mm);
+}
+
+/* relocate_vma_down(), as exec does with its stack */
+static void op_shift(const u8 *arg)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+	unsigned long shift = arg[2] * PAGE_SIZE, start, end;
+	struct vm_area_struct *vma, *prev;
+	unsigned int i;
+	bool dead = true;
+
+	if (!mm)
+		return;
+	vma = vma_at(mm, addr_of(arg[1]));
+	if (!vma || vma->displaced || vma->vm_file || is_vm_hugetlb_page(vma) || !shift ||
+	    arg[2] > page_of(vma->vm_start))
+		return;
+	start = vma->vm_start;
+	end = vma->vm_end;
+	prev = vma_find(mm, start - shift);
+	if (prev != vma)
+		return;
+	for (i = 0; i < vma_pages(vma); i++) {	/* Few pages, none of them shared */
+		pte_t pte = mm->pt[page_of(start) + i];
+
+		if (pte.folio && (pte.folio->refs > 1 || pte.kind != PTE_PRESENT))
+			return;
+	}
+	write_lock(mm);
+	if (expand(vma, start - shift, end, vma->vm_pgoff, NULL, NULL))
+		goto out;
+	if (anon_rmap_shift_stack(vma, shift))
+		goto out;
+	points = false;		/* Walks skip a temporary stack meanwhile */
+	if (move_ptes(vma, start, vma, start - shift, (end - start) >> PAGE_SHIFT,
+		      false) < (end - start) >> PAGE_SHIFT)
+		goto out;
+	dead = commit(vma, start - shift, end - shift, vma->vm_pgoff, NULL, 0, NULL, NULL);
+out:
+	write_unlock(mm);
+	if (dead)		/* exec fails after its point of no return */
+		op_exit(arg);
+}
+
+/* expand_downwards() */
+static void op_grow(const u8 *arg)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+	struct vm_area_struct *vma;
+
+	if (!mm)
+		return;
+	vma = vma_at(mm, addr_of(arg[1]));
+	if (!vma || vma->vm_file || is_vm_hugetlb_page(vma) || !arg[2] ||
+	    arg[2] > page_of(vma->vm_start) ||
+	    vma_find(mm, vma->vm_start - arg[2] * PAGE_SIZE) != vma)
+		return;
+	write_lock(mm);
+	if (!vma->anon_vma)
+		anon_rmap_prepare(vma);
+	if (unit_alloc_fails())
+		goto out;
+	anon_rmap_lock_mm(mm);
+	anon_rmap_pre_update(vma);
+	vma->vm_start -= arg[2] * PAGE_SIZE;
+	vma->vm_pgoff -= arg[2];
+	vma_store(mm, vma);
+	anon_rmap_post_update(vma);
+	anon_rmap_unlock_mm(mm);
+out:
+	write_unlock(mm);
+}
+
+static struct vm_area_struct *fault_vma(const u8 *arg, struct mm_struct **mm)
+{
+	*mm = mm_of(arg[0]);
+	return *mm && arg[1] < NR_PAGES ? vma_at(*mm, addr_of(arg[1])) : NULL;
+}
+
+/* do_swap_page() and ksm_might_need_to_copy() */
+static void swap_in(struct vm_area_struct *vma, unsigned long addr)
+{
+	struct folio *folio = pte_of(vma->vm_mm, addr)->folio;
+	struct anon_vma *anon_vma = folio_anon_vma(folio);
+
+	if (!anon_vma) {	/* Not in the swap cache any more */
+		folio_set_anon_vma(folio, folio->refs == 1 ? vma->anon_vma :
+							     vma->anon_vma->root);
+		folio->index = vma_anon_index(vma, addr);
+	} else if (folio->index != vma_anon_index(vma, addr) ||
+		   anon_vma->root != vma->anon_vma->root) {
+		folio = folio_new(vma, addr, 1);
+	}
+	pte_set(vma->vm_mm, addr, (pte_t){ folio, PTE_PRESENT, 0 });
+}
+
+static void fault(const u8 *arg, bool write)
+{
+	struct mm_struct *mm;
+	struct vm_area_struct *vma = fault_vma(arg, &mm);
+	unsigned long addr = addr_of(arg[1]);
+	pte_t *pte;
+
+	if (!vma)
+		return;
+	pte = pte_of(mm, addr);
+	if (pte->kind == PTE_MIGRATION || (!write && pte->kind != PTE_SWAP))
+		return;
+	down_read(&mm->mmap_lock);
+	if (!vma->anon_vma)
+		anon_rmap_prepare(vma);
+	if (pte->kind == PTE_SWAP)
+		swap_in(vma, addr);
+	if (write && pte->folio && pte->folio->refs == 1 && !folio_test_large(pte->folio))
+		/* wp_can_reuse_anon_folio() */
+		folio_set_anon_vma(pte->folio, vma->anon_vma);
+	else if (write && !(pte->folio && folio_test_large(pte->folio) &&
+			    pte->folio->mapcount <= (int)pte->folio->nr_pages))
+		pte_set(mm, addr, (pte_t){ folio_new(vma, addr, 1), PTE_PRESENT, 0 });
+	up_read(&mm->mmap_lock);
+}
+
+static void op_write(const u8 *arg)
+{
+	u8 a[NR_ARGS] = { arg[0] };
+
+	for (a[1] = arg[1]; a[1] < arg[1] + arg[2]; a[1]++)
+		fault(a, true);
+}
+
+static void op_read(const u8 *arg)
+{
+	fault(arg, false);
+}
+
+/* A fault that makes the VMA faulted and comes to nothing */
+static void op_prepare(const u8 *arg)
+{
+	struct mm_struct *mm;
+	struct vm_area_struct *vma = fault_vma(arg, &mm);
+
+	if (!vma || vma->anon_vma)
+		return;
+	down_read(&mm->mmap_lock);
+	anon_rmap_prepare(vma);
+	up_read(&mm->mmap_lock);
+}
+
+static void map_large(struct vm_area_struct *vma, unsigned long addr, unsigned int nr)
+{
+	struct folio *folio = folio_new(vma, addr, nr);
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		pte_set(vma->vm_mm, addr + i * PAGE_SIZE, (pte_t){ folio, PTE_PRESENT, i });
+}
+
+/* A large folio, naturally aligned, where there is nothing */
+static void op_thp(const u8 *arg)
+{
+	struct mm_struct *mm;
+	struct vm_area_struct *vma = fault_vma(arg, &mm);
+	unsigned int i, nr = 1u << arg[2];
+	unsigned long addr = addr_of(arg[1]);
+
+	if (!vma || nr > 8 || arg[1] % nr || vma->vm_end < addr + nr * PAGE_SIZE)
+		return;
+	for (i = 0; i < nr; i++)
+		if (mm->pt[arg[1] + i].folio)
+			return;
+	down_read(&mm->mmap_lock);
+	if (!vma->anon_vma)
+		anon_rmap_prepare(vma);
+	map_large(vma, addr, nr);
+	up_read(&mm->mmap_lock);
+}
+
+/* collapse_huge_page(): M keeps walks out while the entries are gone */
+static void op_collapse(const u8 *arg)
+{
+	struct mm_struct *mm;
+	struct vm_area_struct *vma = fault_vma(arg, &mm);
+	unsigned long addr = addr_of(arg[1]);
+	unsigned int i;
+
+	if (!vma || arg[1] % 4 || vma->vm_end < addr + 4 * PAGE_SIZE ||
+	    is_vm_hugetlb_page(vma))
+		return;
+	for (i = 0; i < 4; i++)
+		if (mm->pt[arg[1] + i].kind != PTE_PRESENT)
+			return;
+	write_lock(mm);
+	anon_rmap_lock_mm(mm);
+	zap(mm, addr, addr + 4 * PAGE_SIZE);
+	anon_rmap_unlock_mm(mm);
+	point();
+	map_large(vma, addr, 4);
+	write_unlock(mm);
+}
+
+/* MADV_DONTNEED */
+static void op_zap(const u8 *arg)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+
+	if (!mm || !inside(arg[1], arg[2]))
+		return;
+	down_read(&mm->mmap_lock);
+	zap(mm, addr_of(arg[1]), addr_of(arg[1] + arg[2]));
+	up_read(&mm->mmap_lock);
+}
+
+static struct folio *folio_at(const u8 *arg, enum pte_kind kind)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+	pte_t *pte = mm && arg[1] < NR_PAGES ? &mm->pt[arg[1]] : NULL;
+
+	return pte && pte->kind == kind ? pte->folio : NULL;
+}
+
+/* try_to_migrate(); "finish" is remove_migration_ptes() */
+static void op_migrate(const u8 *arg)
+{
+	struct folio *folio = folio_at(arg, PTE_PRESENT);
+	struct walk w = { .from = PTE_PRESENT, .to = PTE_MIGRATION };
+	unsigned int i;
+
+	for (i = 0; folio && i < ARRAY_SIZE(migrations); i++)
+		if (!migrations[i].folio) {
+			migrations[i].folio = folio;
+			migrations[i].anon_vma = folio_anon_vma(folio);
+			get_anon_vma(migrations[i].anon_vma);
+			folio->migrating = true;
+			walk_folio(folio, &w, false);
+			return;
+		}
+}
+
+static void op_finish(const u8 *arg)
+{
+	struct migration *m = &migrations[arg[0] % ARRAY_SIZE(migrations)];
+	struct walk w = { .from = PTE_MIGRATION, .to = PTE_PRESENT };
+
+	if (!m->folio)
+		return;
+	walk_folio(m->folio, &w, false);
+	m->folio->migrating = false;
+	folio_put(m->folio);
+	put_anon_vma(m->anon_vma);
+	m->folio = NULL;
+}
+
+/* try_to_unmap() */
+static void op_swapout(const u8 *arg)
+{
+	struct folio *folio = folio_at(arg, PTE_PRESENT);
+	struct walk w = { .from = PTE_PRESENT, .to = PTE_SWAP };
+
+	if (folio && !folio_test_large(folio) && !folio->hugetlb)
+		walk_folio(folio, &w, false);
+}
+
+/* Leave the swap cache */
+static void op_drop(const u8 *arg)
+{
+	struct folio *folio = folio_at(arg, PTE_SWAP);
+
+	if (folio && !folio->mapcount)
+		folio->mapping = NULL;
+}
+
+/* split_huge_page_to_list(): A for write keeps walks out */
+static void op_split(const u8 *arg)
+{
+	struct folio *folio = folio_at(arg, PTE_PRESENT), *small[8] = { NULL };
+	struct walk w = { .found = 0 };
+	struct anon_vma *anon_vma;
+	unsigned int p, i;
+
+	if (!folio || !folio_test_large(folio) || folio->hugetlb)
+		return;
+	anon_vma = folio_anon_vma(folio);
+	get_anon_vma(anon_vma);
+	anon_vma_lock_write(anon_vma);
+	walk_folio(folio, &w, true);
+	for (p = 0; p < NR_MMS; p++)
+		for (i = 0; procs[p].mm && i < NR_PAGES; i++) {
+			pte_t pte = procs[p].mm->pt[i];
+
+			if (pte.folio != folio)
+				continue;
+			if (!small[pte.idx]) {
+				small[pte.idx] = calloc(1, sizeof(*folio));
+				*small[pte.idx] = (struct folio) {
+					.mapping = folio->mapping, .nr_pages = 1,
+					.index = folio->index + pte.idx, .id = ++folio_ids,
+				};
+				list_add_tail(&small[pte.idx]->list, &folios);
+			}
+			folio->migrating = true;	/* A reference */
+			pte_set(procs[p].mm, addr_of(i),
+				(pte_t){ small[pte.idx], PTE_PRESENT, 0 });
+		}
+	anon_vma_unlock_write(anon_vma);
+	folio->migrating = false;
+	folio_put(folio);
+	put_anon_vma(anon_vma);
+}
+
+/* move_present_pte(), move_swap_pte() of UFFDIO_MOVE: of a page mapped once */
+static void op_uffd(const u8 *arg)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+	unsigned long from = addr_of(arg[1]), to = addr_of(arg[2]);
+	struct vm_area_struct *src, *dst;
+	struct anon_vma *anon_vma;
+	struct folio *folio;
+	pte_t pte;
+
+	if (!mm)
+		return;
+	src = vma_at(mm, from);
+	dst = vma_at(mm, to);
+	if (!src || !dst || src->vm_file || dst->vm_file || is_vm_hugetlb_page(src) ||
+	    is_vm_hugetlb_page(dst) || mm->pt[arg[2]].folio || !mm->pt[arg[1]].folio)
+		return;
+	pte = mm->pt[arg[1]];
+	folio = pte.folio;
+	if (folio->refs > 1 || folio_test_large(folio) || pte.kind == PTE_MIGRATION)
+		return;
+	down_read(&mm->mmap_lock);
+	if (!dst->anon_vma)
+		anon_rmap_prepare(dst);
+	anon_vma = folio_anon_vma(folio);
+	if (anon_vma) {
+		get_anon_vma(anon_vma);
+		anon_vma_lock_write(anon_vma);
+		folio_set_anon_vma(folio, dst->anon_vma);
+		folio->index = vma_anon_index(dst, to);
+	}
+	pte_set(mm, to, pte);
+	pte_clear(mm, from);
+	if (anon_vma) {
+		anon_vma_unlock_write(anon_vma);
+		put_anon_vma(anon_vma);
+	}
+	up_read(&mm->mmap_lock);
+}
+
+/* mm_take_all_locks(): a walk that may not wait says so and sees nothing of it */
+static void op_lockall(const u8 *arg)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+	struct anon_vma *anon_vma;
+	struct walk w = { .dup = false };
+	struct folio *folio;
+
+	if (!mm)
+		return;
+	write_lock(mm);
+	anon_rmap_lock_all(mm);
+	unit_thread = 1;
+	list_for_each_entry(folio, &folios, list) {
+		struct rmap_walk_control rwc = {
+			.rmap_one = walk_one, .arg = &w, .try_lock = true,
+		};
+		struct anon_vma_mm_link *link;
+		bool linked = false;
+
+		anon_vma = folio_anon_vma(folio);
+		if (!anon_vma)
+			continue;
+		list_for_each_entry(link, &anon_vma->mms, same_anon_vma)
+			linked |= link->mm == mm;
+		anon_vma_lock_read(anon_vma);
+		stamp++;
+		anon_rmap_walk(anon_vma, folio, &rwc);
+		anon_vma_unlock_read(anon_vma);
+		check(rwc.contended == linked, "folio %lu, mm %d", folio->id, mm->id);
+	}
+	unit_thread = 0;
+	anon_rmap_unlock_all(mm);
+	anon_rmap_unlock_all(mm);	/* Twice does nothing */
+	write_unlock(mm);
+}
+
+/* ---- for tests written by hand -------------------------------------------------- */
+static const char *const expected[] = {
+	"mms", "anon_vmas", "links", "displaced", "reuses", "vmas", "folios",
+};
+
+static long reuses_before;
+
+static void op_expect(const u8 *arg)
+{
+	const char *name = expected[arg[0]];
+	long n;
+
+	if (!strcmp(name, "vmas"))
+		n = vma_cache->nr;
+	else if (!strcmp(name, "folios"))
+		n = list_count_nodes(&folios);
+	else
+		n = counter(name) - (strcmp(name, "reuses") ? 0 : reuses_before);
+	check(n == arg[1], "%s is %ld, not %d", name, n, arg[1]);
+}
+
+static struct folio *wanted(const u8 *arg)
+{
+	struct mm_struct *mm = mm_of(arg[0]);
+
+	check(mm && arg[1] < NR_PAGES && mm->pt[arg[1]].folio, "there is no page %d", arg[1]);
+	return mm->pt[arg[1]].folio;
+}
+
+static void op_found(const u8 *arg)
+{
+	struct walk w = { .dup = false };
+	int n = walk_folio(wanted(arg), &w, false);
+
+	check(n == arg[2], "found %d", n);
+}
+
+static void op_visits(const u8 *arg)
+{
+	struct walk w = { .dup = false };
+
+	walk_folio(wanted(arg), &w, false);
+	check(w.visits == arg[2], "%d visits", w.visits);
+}
+
+const struct op_type op_types[] = {
+	{ "exec",	"p",	op_exec,	"start a program", 3 },
+	{ "fork",	"pp",	op_fork,	"parent, child", 20 },
+	{ "exit",	"p",	op_exit,	"", 4 },
+	{ "map",	"palf",	op_map,		"mmap(MAP_FIXED)", 26 },
+	{ "unmap",	"pal",	op_unmap,	"", 4 },
+	{ "write",	"pal",	op_write,	"write faults", 30 },
+	{ "read",	"pa",	op_read,	"read fault: swaps in", 6 },
+	{ "prepare",	"pa",	op_prepare,	"a fault that fails late", 2 },
+	{ "thp",	"pao",	op_thp,		"fault of a large folio of an order", 8 },
+	{ "zap",	"pal",	op_zap,		"MADV_DONTNEED", 2 },
+	{ "move",	"paal",	op_move,	"mremap() from, to", 14 },
+	{ "keep",	"paal",	op_keep,	"mremap(MREMAP_DONTUNMAP)", 6 },
+	{ "extend",	"pal",	op_extend,	"mremap() in place", 4 },
+	{ "protect",	"palf",	op_protect,	"mprotect(): another class", 10 },
+	{ "shift",	"pal",	op_shift,	"exec moves its stack down", 2 },
+	{ "grow",	"pal",	op_grow,	"stack growth", 3 },
+	{ "uffd",	"paa",	op_uffd,	"UFFDIO_MOVE from, to", 6 },
+	{ "migrate",	"pa",	op_migrate,	"replace entries by migration entries", 6 },
+	{ "finish",	"k",	op_finish,	"a migration", 8 },
+	{ "swapout",	"pa",	op_swapout,	"", 5 },
+	{ "drop",	"pa",	op_drop,	"from the swap cache", 2 },
+	{ "collapse",	"pa",	op_collapse,	"four pages into one folio", 2 },
+	{ "split",	"pa",	op_split,	"a large folio", 3 },
+	{ "lockall",	"p",	op_lockall,	"mm_take_all_locks()", 1 },
+	{ "expect",	"ek",	op_expect,	"a counter's value", 0 },
+	{ "found",	"pak",	op_found,	"entries a walk of the page finds", 0 },
+	{ "visits",	"pak",	op_visits,	"VMAs a walk of the page visits", 0 },
+};
+const int nr_op_types = ARRAY_SIZE(op_types);
+
+/* ---- programs ------------------------------------------------------------------- */
+void op_print(FILE *f, const struct op *op)
+{
+	const struct op_type *t = &op_types[op->code];
+	int i;
+
+	if (op->fail)
+		fprintf(f, "fail %d: ", op->fail);
+	fprintf(f, "%s", t->name);
+	for (i = 0; t->args[i]; i++)
+		if (t->args[i] == 'e')
+			fprintf(f, " %s", expected[op->arg[i]]);
+		else
+			fprintf(f, " %d", op->arg[i]);
+	fprintf(f, "\n");
+}
+
+int op_parse(const char *line, struct op *op)
+{
+	char buf[128], *word, *save;
+	int i = 0, n;
+	unsigned int e;
+
+	*op = (struct op){ 0 };
+	snprintf(buf, sizeof(buf), "%s", line);
+	buf[strcspn(buf, "#\n")] = '\0';
+	if (sscanf(buf, "fail %d:%n", &n, &i) == 1 && i) {
+		op->fail = n;
+		memset(buf, ' ', i);
+	}
+	word = strtok_r(buf, " \t", &save);
+	if (!word)
+		return 0;
+	for (i = 0; i < nr_op_types && strcmp(op_types[i].name, word); i++)
+		;
+	if (i == nr_op_types)
+		return -1;
+	op->code = i;
+	for (i = 0; op_types[op->code].args[i]; i++) {
+		word = strtok_r(NULL, " \t", &save);
+		if (!word)
+			return -1;
+		if (op_types[op->code].args[i] == 'e') {
+			for (e = 0; e < ARRAY_SIZE(expected); e++)
+				if (!strcmp(expected[e], word))
+					break;
+			if (e == ARRAY_SIZE(expected))
+				return -1;
+			op->arg[i] = e;
+		} else if (sscanf(word, "%hhu", &op->arg[i]) != 1) {
+			return -1;
+		}
+	}
+	return strtok_r(NULL, " \t", &save) ? -1 : 1;
+}
+
+void op_clamp(struct op *op)
+{
+	static int random_types;
+	const char *args;
+	int i;
+
+	while (random_types < nr_op_types && op_types[random_types].weight)
+		random_types++;
+	op->code %= random_types;
+	args = op_types[op->code].args;
+	op->fail = op->fail < 240 ? 0 : op->fail - 239;
+	for (i = 0; i < NR_ARGS; i++)
+		switch (i < (int)strlen(args) ? args[i] : 0) {
+		case 'p': op->arg[i] %= NR_MMS; break;
+		case 'a': op->arg[i] %= NR_PAGES; break;
+		case 'l': op->arg[i] = 1 + op->arg[i] % 16; break;
+		case 'f': op->arg[i] %= 128; break;
+		case 'o': op->arg[i] = 1 + op->arg[i] % 3; break;
+		case 'k': op->arg[i] %= 4; break;
+		default: op->arg[i] = 0;
+		}
+}
+
+u64 model_seed;
+
+u32 model_random(u32 below)
+{
+	/* splitmix64 */
+	u64 z = model_seed += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return ((z ^ (z >> 31)) >> 32) % below;
+}
+
+/* Operations that mostly meet something. */
+void model_random_op(struct op *op)
+{
+	static int sum;
+	int i, n;
+	const char *args;
+	struct mm_struct *mm = NULL;
+	struct vm_area_struct *vma = NULL, *at;
+
+	if (!sum)
+		for (i = 0; i < nr_op_types; i++)
+			sum += op_types[i].weight;
+	for (n = model_random(sum), i = 0; n >= op_types[i].weight; i++)
+		n -= op_types[i].weight;
+	op->code = i;
+	args = op_types[i].args;
+	op->fail = model_random(16) ? 0 : 1 + model_random(8);
+	for (i = 0; i < NR_ARGS; i++) {
+		u8 *arg = &op->arg[i];
+
+		*arg = 0;
+		switch (i < (int)strlen(args) ? args[i] : 0) {
+		case 'p':
+			*arg = model_random(NR_MMS);
+			/* A process that is there; the second one of fork is not */
+			for (n = 0; n < NR_MMS && (i ? !!procs[*arg].mm : !procs[*arg].mm); n++)
+				*arg = (*arg + 1) % NR_MMS;
+			mm = mm_of(*arg);
+			break;
+		case 'a':
+			*arg = model_random(NR_PAGES);
+			if (!mm || !model_random(op_types[op->code].run == op_map ? 2 : 6))
+				break;
+			at = vma_find(mm, addr_of(*arg)) ?: vma_find(mm, 0);
+			if (!at)
+				break;
+			*arg = page_of(at->vm_start) +
+			       (model_random(3) ? model_random(vma_pages(at)) : 0);
+			if (i == 1)
+				vma = at;
+			break;
+		case 'l':
+			*arg = 1 + model_random(10);
+			if (vma && model_random(2)) {
+				n = page_of(vma->vm_end) - op->arg[1];
+				if (n > 0)
+					*arg = n;
+			}
+			break;
+		case 'f':
+			*arg = model_random(2);
+			if (!model_random(6))
+				*arg |= 1 << (2 + model_random(5));
+			break;
+		case 'o':
+			*arg = 1 + model_random(3);
+			break;
+		case 'k':
+			*arg = model_random(4);
+			break;
+		}
+	}
+	if (op_types[op->code].run == op_thp)
+		op->arg[1] &= ~((1u << op->arg[2]) - 1);
+}
+
+/* ---- running ---------------------------------------------------------------------- */
+static struct op current_op;
+
+void unit_fail(const char *file, int line, const char *fmt, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	printf("# %s:%d: ", strrchr(file, '/') ? strrchr(file, '/') + 1 : file, line);
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	printf("\n# in step %lu: ", steps);
+	op_print(stdout, &current_op);
+	fflush(stdout);
+	abort();
+}
+
+void model_run(const struct op *op)
+{
+	bool deep = model_full || steps % 16 == 0;
+
+	steps++;
+	current_op = *op;
+	if (model_trace)
+		op_print(stdout, op);
+	points = model_full || steps % 8 == 0;
+	unit_fail_at = op->fail ? unit_allocs + op->fail : 0;
+	op_types[op->code].run(op->arg);
+	unit_fail_at = 0;
+	if (deep)
+		check_all();
+	else if (steps % 4 == 0)
+		check_folios(false);
+}
+
+/* Exit in an order that the sequence has chosen by where it stands. */
+void model_end(void)
+{
+	u8 arg[NR_ARGS] = { 0 };
+	int i;
+
+	unit_fail_at = 0;
+	points = false;
+	for (i = 0; i < NR_MMS; i++) {
+		arg[0] = (i + steps) % NR_MMS;
+		op_exit(arg);
+	}
+	for (i = 0; i < (int)ARRAY_SIZE(migrations); i++) {
+		arg[0] = i;
+		op_finish(arg);
+	}
+	check_structures();
+	check(!unit_objects(NULL) && list_empty(&folios), "something is left");
+	check(!counter("links") && !counter("mms"), "counters");
+	reuses_before = counter("reuses");
+	steps = mm_ids = folio_ids = 0;
+}
+
+/* ---- what programs do not reach -------------------------------------------------- */
+static int calls, last_call;
+
+static bool stop_one(struct folio *folio, struct vm_area_struct *vma,
+		     unsigned long addr, void *arg)
+{
+	return ++calls != last_call;
+}
+
+static int stop_done(struct folio *folio)
+{
+	return calls == last_call;
+}
+
+static bool go_on(struct folio *folio, struct vm_area_struct *vma, unsigned long addr,
+		  void *arg)
+{
+	calls++;
+	return true;
+}
+
+static bool not_mine(struct vm_area_struct *vma, void *arg)
+{
+	return vma->vm_mm == arg;
+}
+
+static int walk_calls(struct folio *folio, struct rmap_walk_control *rwc, int last)
+{
+	struct anon_vma *anon_vma = folio_anon_vma(folio);
+
+	calls = 0;
+	last_call = last;
+	anon_vma_lock_read(anon_vma);
+	anon_rmap_walk(anon_vma, folio, rwc);
+	anon_vma_unlock_read(anon_vma);
+	return calls;
+}
+
+/* Processes 0 to 3 map the page, 1 displaced: a walk ends where it is told to. */
+void model_test_early_end(void)
+{
+	static const char *const program[] = {
+		"exec 0", "map 0 10 1 0", "write 0 10 1", "fork 0 1", "fork 0 2",
+		"fork 0 3", "move 1 10 20 1",
+	};
+	struct rmap_walk_control one = { .rmap_one = stop_one };
+	struct rmap_walk_control done = { .rmap_one = go_on, .done = stop_done };
+	struct rmap_walk_control some = { .rmap_one = go_on, .invalid_vma = not_mine };
+	struct folio *folio;
+	struct op op;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(program); i++) {
+		check(op_parse(program[i], &op) == 1, "%s", program[i]);
+		model_run(&op);
+	}
+	folio = mm_of(0)->pt[10].folio;
+	for (i = 1; i <= 4; i++) {
+		check(walk_calls(folio, &one, i) == (int)i, "%d calls", calls);
+		check(walk_calls(folio, &done, i) == (int)i, "%d calls", calls);
+	}
+	check(walk_calls(folio, &one, 5) == 4, "%d calls", calls);
+	for (i = 0; i < 4; i++) {
+		some.arg = mm_of(i);
+		check(walk_calls(folio, &some, 0) == 3, "%d calls", calls);
+	}
+	model_end();
+}
+
+/* Switched off: a regular process, for which nothing is allocated or counted. */
+void model_test_off(void)
+{
+	struct mm_struct *mm = mm_alloc(NULL);
+	struct task_struct task = { .mm = mm };
+	struct vm_area_struct vma = {
+		.vm_mm = mm, .vm_start = addr_of(5), .vm_end = addr_of(9), .vm_pgoff = 77,
+	};
+	struct seq_file m = { .len = 0 };
+	long before = unit_objects(NULL);
+
+	unit_early_param("off");
+	unit_early_param("garbage");	/* Leaves it as it was */
+	check(!anon_rmap_exec(mm) && !mm_anon_lazy(mm), "exec");
+	unit_early_param("on");
+	check(unit_objects(NULL) == before && !counter("mms"), "allocated");
+	vma_anon_init(&vma);
+	check(list_empty(&vma.anon_vma_chain), "a list of chains");
+	check(vma_anon_index(&vma, addr_of(6)) == 78 && !vma_anon_delta(&vma), "index");
+	proc_pid_anon_rmap(&m, NULL, NULL, &task);
+	check(!strcmp(m.buf, "mode: regular\n"), "%s", m.buf);
+	anon_rmap_lock_mm(mm);
+	check(!rwsem_is_locked(&mm->anon_rmap.rwsem), "locked");
+	anon_rmap_unlock_mm(mm);
+	anon_rmap_exit(mm);
+	mm_free(mm);
+	check(!anon_rmap_exec(mm = mm_alloc(NULL)) && mm_anon_lazy(mm), "on again");
+	anon_rmap_exit(mm);
+	mm_free(mm);
+	model_end();
+}
+
+static void anon_vma_ctor(void *obj)
+{
+	struct anon_vma *anon_vma = obj;
+
+	unit_init_rwsem(&anon_vma->rwsem, LOCK_A);
+	atomic_set(&anon_vma->refcount, 0);
+	anon_vma_set_regular(anon_vma);
+}
+
+/* The slab is SLAB_TYPESAFE_BY_RCU. */
+static void anon_vma_check_free(void *obj)
+{
+	struct anon_vma *anon_vma = obj;
+
+	check(!anon_vma->lazy && !anon_vma->rb_root.first &&
+	      !atomic_read(&anon_vma->refcount) && !rwsem_is_locked(&anon_vma->rwsem),
+	      "not as constructed");
+}
+
+void model_init(void)
+{
+	anon_vma_cachep = unit_cache("anon_vma", sizeof(struct anon_vma));
+	anon_vma_cachep->ctor = anon_vma_ctor;
+	anon_vma_cachep->check_free = anon_vma_check_free;
+	anon_vma_chain_cachep = KMEM_CACHE(anon_vma_chain, 0);
+	vma_cache = KMEM_CACHE(vm_area_struct, 0);
+	mm_cache = KMEM_CACHE(mm_struct, 0);
+	unit_core_init();
+	unit_late_init();
+}
