@@ -73,7 +73,9 @@ static struct folio *folio_new(struct vm_area_struct *vma, unsigned long addr,
 
 	check(vma->anon_vma, "a page in a VMA that is not faulted");
 	folio->id = ++folio_ids;
+	folio->page.folio = folio;
 	folio->nr_pages = nr_pages;
+	folio->exclusive = (1u << nr_pages) - 1;
 	folio->hugetlb = is_vm_hugetlb_page(vma);
 	folio_set_anon_vma(folio, vma->anon_vma);
 	folio->index = vma_anon_index(vma, addr);
@@ -105,6 +107,37 @@ static void pte_set(struct mm_struct *mm, unsigned long addr, pte_t pte)
 	*ptep = pte;
 	if (old)
 		folio_put(old);
+}
+
+static bool pte_exclusive(pte_t pte)
+{
+	return pte.kind == PTE_PRESENT ? pte.folio->exclusive >> pte.idx & 1 : pte.excl;
+}
+
+/* A present entry sets the flag of the page, another one takes it along. */
+static void pte_change(struct mm_struct *mm, unsigned long addr, enum pte_kind kind,
+		       bool excl)
+{
+	pte_t pte = *pte_of(mm, addr);
+
+	pte.folio->exclusive &= ~(1u << pte.idx);
+	pte.excl = kind != PTE_PRESENT && excl;
+	pte.kind = kind;
+	if (kind == PTE_PRESENT && excl)
+		pte.folio->exclusive |= 1u << pte.idx;
+	pte_set(mm, addr, pte);
+}
+
+pmd_t *mm_find_pmd(struct mm_struct *mm, unsigned long addr)
+{
+	check(mm->anon_rmap.rwsem.readers, "mm %d looked at without M", mm->id);
+	return (pmd_t *)mm->pt;
+}
+
+pte_t *pte_offset_map(pmd_t *pmd, unsigned long addr)
+{
+	check(page_of(addr) < NR_PAGES, "address %lx", addr);
+	return (pte_t *)pmd + page_of(addr);
 }
 
 static void pte_clear(struct mm_struct *mm, unsigned long addr)
@@ -146,7 +179,8 @@ static bool walk_one(struct folio *folio, struct vm_area_struct *vma,
 		      "folio %lu at %lx of mm %d: index %lx", folio->id, addr,
 		      mm->id, folio->index);
 		if (mm->seen[page_of(addr)] == stamp) {
-			check(w->dup, "page %u of mm %d found twice",
+			/* A munmap in progress: twice is harmless */
+			check(w->dup || mm->anon_rmap.detached, "page %u of mm %d found twice",
 			      page_of(addr), mm->id);
 			continue;
 		}
@@ -155,7 +189,7 @@ static bool walk_one(struct folio *folio, struct vm_area_struct *vma,
 		if (!w->to)
 			continue;
 		check(pte->kind == w->from, "folio %lu", folio->id);
-		pte_set(mm, addr, (pte_t){ folio, w->to, pte->idx });
+		pte_change(mm, addr, w->to, pte_exclusive(*pte));
 	}
 	return true;
 }
@@ -265,33 +299,50 @@ static struct vm_area_struct *vma_at(struct mm_struct *mm, unsigned long addr)
 	return vma == VMA_END ? NULL : vma;
 }
 
+/*
+ * Take the page for a KSM one that was merged where @owner has it: who maps it at
+ * this address is visited, and nobody who has no VMA there.
+ */
 static void check_ksm(struct mm_struct *owner, unsigned long addr)
 {
 	struct folio *folio = pte_of(owner, addr)->folio;
 	struct anon_vma *anon_vma = folio_anon_vma(folio);
+	u8 exclusive = folio->exclusive;
 	struct anon_vma_mm_link *link;
-	int forks, want[2] = { 0, 0 };
+	int forks, could, found;
 
-	list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
-		struct vm_area_struct *vma = addr < link->mm->anon_rmap.bound ?
-					     vma_at(link->mm, addr) : NULL;
-
-		want[link->mm != owner] += vma && vma->anon_vma &&
-					   is_vm_hugetlb_page(vma) == folio->hugetlb;
-	}
+	folio->ksm = true;
+	folio->exclusive = 0;
 	for (forks = 0; forks < 2; forks++) {
-		int found = 0;
 		struct rmap_walk_control rwc = { .rmap_one = ksm_one, .arg = &found };
 
+		found = could = 0;
 		anon_vma_lock_read(anon_vma);
 		stamp++;
-		check(anon_rmap_walk_addr(anon_vma, folio, addr, owner, forks, &rwc),
+		check(ANON_RMAP_WALK_KSM(anon_vma, folio, addr, owner, forks, &rwc),
 		      "ended early");
 		anon_vma_unlock_read(anon_vma);
-		check(found == want[forks], "%lx of mm %d, forks %d: %d of %d",
-		      addr, owner->id, forks, found, want[forks]);
-		check((owner->seen[0] == stamp) == !forks, "owner, forks %d", forks);
+		list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
+			struct mm_struct *mm = link->mm;
+			struct vm_area_struct *vma = addr < mm->anon_rmap.bound ?
+						     vma_at(mm, addr) : NULL;
+			bool seen = mm->seen[0] == stamp;
+
+			if (!vma || !vma->anon_vma ||
+			    is_vm_hugetlb_page(vma) != folio->hugetlb ||
+			    (mm == owner) == forks) {
+				check(!seen, "%lx of mm %d, forks %d", addr, mm->id, forks);
+				continue;
+			}
+			could += seen;
+			check(seen || pte_of(mm, addr)->folio != folio ||
+			      pte_of(mm, addr)->kind == PTE_SWAP,
+			      "%lx of mm %d not visited, forks %d", addr, mm->id, forks);
+		}
+		check(found == could, "%lx: %d of %d", addr, found, could);
 	}
+	folio->ksm = false;
+	folio->exclusive = exclusive;
 }
 
 /* Memory failure: exactly the tasks that map the page. */
@@ -322,7 +373,7 @@ void add_to_kill_ksm(struct task_struct *t, struct page *page,
 
 static void check_memory_failure(struct folio *folio)
 {
-	struct page page = { folio, 0 };
+	struct page page = folio->page;
 	int want = 0, p, i;
 
 	for (p = 0; p < NR_MMS; p++)
@@ -418,7 +469,7 @@ static void check_structures(void)
 		struct anon_vma_mm_link *link;
 		int last = 0;
 
-		check(anon_vma->lazy && !rwsem_is_locked(&anon_vma->rwsem), "anon_vma");
+		check(anon_vma_is_lazy(anon_vma) && !rwsem_is_locked(&anon_vma->rwsem), "anon_vma");
 		list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
 			check(link->anon_vma == anon_vma, "foreign link");
 			active += link == &link->mm->anon_rmap.own;
@@ -426,7 +477,7 @@ static void check_structures(void)
 			check(link->mm->id > last, "mm %d after %d", link->mm->id, last);
 			last = link->mm->id;
 		}
-		check(anon_vma->num_active_vmas == active, "%lu", active);
+		check((anon_vma->num_active_vmas & ~ANON_VMA_LAZY) == active, "%lu", active);
 		if (list_empty(&anon_vma->mms)) {	/* Somebody has a reference */
 			dead++;
 			continue;
@@ -446,6 +497,21 @@ static void check_structures(void)
 	check(!unit_walks_locked(), "A or M left locked");
 }
 
+/* An exclusive page has one entry: the model's own rule. */
+static void check_exclusive(struct mm_struct *mm, unsigned int page)
+{
+	pte_t pte = mm->pt[page];
+	unsigned int p, i, n = 0;
+
+	if (!pte.folio || !pte_exclusive(pte))
+		return;
+	for (p = 0; p < NR_MMS; p++)
+		for (i = 0; procs[p].mm && i < NR_PAGES; i++)
+			n += procs[p].mm->pt[i].folio == pte.folio &&
+			     procs[p].mm->pt[i].idx == pte.idx;
+	check(n == 1, "page %u of mm %d is exclusive, %u entries", page, mm->id, n);
+}
+
 static void check_all(void)
 {
 	struct folio *folio;
@@ -455,8 +521,10 @@ static void check_all(void)
 	check_structures();
 	for (p = 0; p < NR_MMS; p++)
 		for (i = 0; mm_of(p) && i < NR_PAGES; i++)
-			if (mm_of(p)->pt[i].folio && mm_of(p)->pt[i].folio->mapping)
+			if (mm_of(p)->pt[i].folio && mm_of(p)->pt[i].folio->mapping) {
 				check_ksm(mm_of(p), addr_of(i));
+				check_exclusive(mm_of(p), i);
+			}
 	list_for_each_entry(folio, &folios, list)
 		if (folio->mapping)
 			check_memory_failure(folio);
@@ -947,6 +1015,9 @@ static int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm)
 				old = vma_find(oldmm, old->vm_end);
 				goto failed;
 			}
+			pte_of(oldmm, addr)->excl = pte.excl = 0;
+			if (pte.kind == PTE_PRESENT)
+				pte.folio->exclusive &= ~(1u << pte.idx);
 			pte_set(mm, addr, pte);
 		}
 		point();
@@ -1290,20 +1361,23 @@ static struct vm_area_struct *fault_vma(const u8 *arg, struct mm_struct **mm)
 }
 
 /* do_swap_page() and ksm_might_need_to_copy() */
-static void swap_in(struct vm_area_struct *vma, unsigned long addr)
+static void swap_in(struct vm_area_struct *vma, unsigned long addr, bool write)
 {
-	struct folio *folio = pte_of(vma->vm_mm, addr)->folio;
+	pte_t pte = *pte_of(vma->vm_mm, addr);
+	struct folio *folio = pte.folio;
 	struct anon_vma *anon_vma = folio_anon_vma(folio);
+	bool excl = pte.excl || (write && folio->refs == 1);
 
 	if (!anon_vma) {	/* Not in the swap cache any more */
-		folio_set_anon_vma(folio, folio->refs == 1 ? vma->anon_vma :
-							     vma->anon_vma->root);
+		folio_set_anon_vma(folio, excl ? vma->anon_vma : vma->anon_vma->root);
 		folio->index = vma_anon_index(vma, addr);
 	} else if (folio->index != vma_anon_index(vma, addr) ||
 		   anon_vma->root != vma->anon_vma->root) {
 		folio = folio_new(vma, addr, 1);
+		pte_set(vma->vm_mm, addr, (pte_t){ folio, PTE_PRESENT, 0 });
+		return;
 	}
-	pte_set(vma->vm_mm, addr, (pte_t){ folio, PTE_PRESENT, 0 });
+	pte_change(vma->vm_mm, addr, PTE_PRESENT, excl);
 }
 
 static void fault(const u8 *arg, bool write)
@@ -1322,13 +1396,16 @@ static void fault(const u8 *arg, bool write)
 	if (!vma->anon_vma)
 		anon_rmap_prepare(vma);
 	if (pte->kind == PTE_SWAP)
-		swap_in(vma, addr);
-	if (write && pte->folio && pte->folio->refs == 1 && !folio_test_large(pte->folio))
+		swap_in(vma, addr, write);
+	if (!write || (pte->folio && pte_exclusive(*pte)))
+		;
+	else if (pte->folio && pte->folio->refs == 1 && !folio_test_large(pte->folio)) {
 		/* wp_can_reuse_anon_folio() */
 		folio_set_anon_vma(pte->folio, vma->anon_vma);
-	else if (write && !(pte->folio && folio_test_large(pte->folio) &&
-			    pte->folio->mapcount <= (int)pte->folio->nr_pages))
+		pte->folio->exclusive = 1;
+	} else {
 		pte_set(mm, addr, (pte_t){ folio_new(vma, addr, 1), PTE_PRESENT, 0 });
+	}
 	up_read(&mm->mmap_lock);
 }
 
@@ -1506,7 +1583,9 @@ static void op_split(const u8 *arg)
 				*small[pte.idx] = (struct folio) {
 					.mapping = folio->mapping, .nr_pages = 1,
 					.index = folio->index + pte.idx, .id = ++folio_ids,
+					.exclusive = folio->exclusive >> pte.idx & 1,
 				};
+				small[pte.idx]->page.folio = small[pte.idx];
 				list_add_tail(&small[pte.idx]->list, &folios);
 			}
 			folio->migrating = true;	/* A reference */
@@ -1538,7 +1617,7 @@ static void op_uffd(const u8 *arg)
 		return;
 	pte = mm->pt[arg[1]];
 	folio = pte.folio;
-	if (folio->refs > 1 || folio_test_large(folio) || pte.kind == PTE_MIGRATION)
+	if (!pte_exclusive(pte) || folio_test_large(folio) || pte.kind == PTE_MIGRATION)
 		return;
 	down_read(&mm->mmap_lock);
 	if (!dst->anon_vma)
@@ -1588,7 +1667,9 @@ static void op_lockall(const u8 *arg)
 		stamp++;
 		anon_rmap_walk(anon_vma, folio, &rwc);
 		anon_vma_unlock_read(anon_vma);
-		check(rwc.contended == linked, "folio %lu, mm %d", folio->id, mm->id);
+		/* The walk may have ended at the one that maps an exclusive page */
+		check(rwc.contended ? linked : !linked || folio->exclusive,
+		      "folio %lu, mm %d", folio->id, mm->id);
 	}
 	unit_thread = 0;
 	anon_rmap_unlock_all(mm);
@@ -1995,6 +2076,7 @@ static void anon_vma_ctor(void *obj)
 
 	unit_init_rwsem(&anon_vma->rwsem, LOCK_A);
 	atomic_set(&anon_vma->refcount, 0);
+	anon_vma->lazy = false;
 	anon_vma_set_regular(anon_vma);
 }
 
@@ -2003,7 +2085,7 @@ static void anon_vma_check_free(void *obj)
 {
 	struct anon_vma *anon_vma = obj;
 
-	check(!anon_vma->lazy && !anon_vma->rb_root.first &&
+	check(!anon_vma_is_lazy(anon_vma) && !rb_first_cached(&anon_vma->rb_root) &&
 	      !atomic_read(&anon_vma->refcount) && !rwsem_is_locked(&anon_vma->rwsem),
 	      "not as constructed");
 }

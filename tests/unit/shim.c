@@ -246,7 +246,7 @@ void mt_destroy(struct maple_tree *mt)
 /* ---- interval tree -------------------------------------------------------- */
 void unit_node_insert(struct rb_node *node, struct rb_root_cached *root)
 {
-	struct rb_node **p = &root->first;
+	struct rb_node **p = &root->rb_root.rb_node;
 
 	check(node->start <= node->last, "empty range");
 	while (*p && (*p)->start < node->start)
@@ -257,7 +257,7 @@ void unit_node_insert(struct rb_node *node, struct rb_root_cached *root)
 
 void unit_node_remove(struct rb_node *node, struct rb_root_cached *root)
 {
-	struct rb_node **p = &root->first;
+	struct rb_node **p = &root->rb_root.rb_node;
 
 	while (*p && *p != node)
 		p = &(*p)->next;

@@ -33,6 +33,7 @@ typedef unsigned int gfp_t;
 #define PAGE_SHIFT	12
 #define PAGE_SIZE	(1UL << PAGE_SHIFT)
 #define PAGE_MASK	(~(PAGE_SIZE - 1))
+#define BITS_PER_LONG	64
 
 /* Prints where, what, and the operation; ends the process. */
 #define fail(fmt, ...)	unit_fail(__FILE__, __LINE__, fmt, ##__VA_ARGS__)
@@ -260,6 +261,12 @@ struct kmem_cache {
 struct kmem_cache *unit_cache(const char *name, size_t size);
 #define KMEM_CACHE(type, flags)	unit_cache(#type, sizeof(struct type))
 void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp);
+static inline void *kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp)
+{
+	void *obj = kmem_cache_alloc(cache, gfp);
+
+	return obj ? memset(obj, 0, cache->size) : NULL;
+}
 void kmem_cache_free(struct kmem_cache *cache, void *obj);
 /* Objects of the cache with this name, of all without */
 long unit_objects(const char *name);
@@ -302,11 +309,18 @@ struct rb_node {
 	struct rb_node *next;
 	unsigned long start, last;
 };
-struct rb_root_cached { struct rb_node *first; };
-#define RB_ROOT_CACHED		((struct rb_root_cached){ NULL })
-#define RB_EMPTY_ROOT(r)	(!(r)->first)
-#define rb_first_cached(root)	((root)->first)
+struct rb_root { struct rb_node *rb_node; };
+struct rb_root_cached { struct rb_root rb_root; };
+#define RB_ROOT_CACHED		((struct rb_root_cached){ { NULL } })
+#define RB_EMPTY_ROOT(root)	(!(root)->rb_node)
+#define rb_first_cached(root)	((root)->rb_root.rb_node)
 #define rb_next(node)		((node)->next)
+#define rb_entry_safe(node, type, member)				\
+	({ struct rb_node *_n = (node); _n ? container_of(_n, type, member) : NULL; })
+#define rbtree_postorder_for_each_entry_safe(pos, n, root, field)	\
+	for (pos = rb_entry_safe((root)->rb_node, __typeof__(*pos), field); \
+	     pos && ((n = rb_entry_safe(pos->field.next, __typeof__(*pos), field)), 1); \
+	     pos = n)
 void unit_node_insert(struct rb_node *node, struct rb_root_cached *root);
 void unit_node_remove(struct rb_node *node, struct rb_root_cached *root);
 
@@ -337,7 +351,7 @@ stat __maybe_unused void prefix##_remove(type *node, struct rb_root_cached *root
 }									\
 stat __maybe_unused type *prefix##_iter_first(struct rb_root_cached *root, key start, key last) \
 {									\
-	return prefix##_at(root->first, start, last);			\
+	return prefix##_at(rb_first_cached(root), start, last);			\
 }									\
 stat __maybe_unused type *prefix##_iter_next(type *node, key start, key last) \
 {									\
@@ -386,9 +400,10 @@ struct vm_area_struct {
 	bool pgtables_freed;		/* Of the model */
 };
 
-/* Entries of the model: see model.h. */
+/* Entries of the model; a migration or swap entry may be exclusive. */
 enum pte_kind { PTE_NONE, PTE_PRESENT, PTE_MIGRATION, PTE_SWAP };
-typedef struct { struct folio *folio; u8 kind, idx; } pte_t;
+typedef struct { struct folio *folio; u8 kind, idx, excl; } pte_t;
+typedef struct { int dummy; } pmd_t;
 
 struct mm_struct {
 	struct maple_tree mm_mt;
@@ -405,6 +420,7 @@ struct pid { int dummy; };
 
 struct page { struct folio *folio; int idx; };
 struct folio {
+	struct page page;
 	void *mapping;
 	pgoff_t index;
 	unsigned int nr_pages;
@@ -413,6 +429,7 @@ struct folio {
 	int mapcount;		/* Present and migration entries */
 	int refs;		/* All entries */
 	bool migrating;
+	u8 exclusive;		/* A bit for each page */
 	struct list_head list;
 	unsigned long id;
 };
@@ -421,6 +438,7 @@ struct rmap_walk_control {
 	void *arg;
 	bool try_lock;
 	bool contended;
+	bool sync;
 	bool (*rmap_one)(struct folio *folio, struct vm_area_struct *vma,
 			 unsigned long addr, void *arg);
 	int (*done)(struct folio *folio);
@@ -444,6 +462,17 @@ struct rmap_walk_control {
 #define folio_test_large(folio)		((folio)->nr_pages > 1)
 #define folio_pgoff(folio)		((folio)->index)
 #define folio_nr_pages(folio)		((folio)->nr_pages + 0ul)
+#define folio_pfn(folio)		((folio)->id * 16)
+#define PageAnonExclusive(page)		((page)->folio->exclusive >> (page)->idx & 1)
+
+/* A look at an entry without the page table lock: M, and the VMA, keep it there. */
+pmd_t *mm_find_pmd(struct mm_struct *mm, unsigned long addr);
+pte_t *pte_offset_map(pmd_t *pmd, unsigned long addr);
+#define pte_unmap(pte)		((void)(pte))
+#define ptep_get_lockless(pte)	(*(pte))
+#define pte_none(pte)		(!(pte).folio)
+#define pte_present(pte)	((pte).kind == PTE_PRESENT)
+#define pte_pfn(pte)		(folio_pfn((pte).folio) + (pte).idx)
 
 #include <linux/anon_vma_lazy.h>
 
@@ -466,7 +495,11 @@ static inline void anon_vma_lock_write(struct anon_vma *av) { down_write(&av->rw
 static inline void anon_vma_unlock_write(struct anon_vma *av) { up_write(&av->rwsem); }
 static inline void anon_vma_lock_read(struct anon_vma *av) { down_read(&av->rwsem); }
 static inline void anon_vma_unlock_read(struct anon_vma *av) { up_read(&av->rwsem); }
-static inline bool anon_vma_is_lazy(struct anon_vma *av) { return av->lazy; }
+#define ANON_VMA_LAZY	(1UL << (BITS_PER_LONG - 1))	/* In num_active_vmas */
+static inline bool anon_vma_is_lazy(struct anon_vma *av)
+{
+	return av->lazy || av->num_active_vmas & ANON_VMA_LAZY;
+}
 
 /* ---- tasks and memory failure ---------------------------------------------- */
 extern struct list_head unit_tasks;
