@@ -9,10 +9,10 @@ LAZY ?=
 OUT ?= out
 
 .PHONY: help run setup tree kernel kernels image dev shell report check test \
-	test-full clean distclean
+	test-full series deb kmi check-source clean distclean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Variables: KERNEL=$(KERNEL) (release, debug, unpatched, nolazy, dev)  ARCH=$(ARCH)"
 	@echo "             ROOT=$(ROOT) (mini, debian)  LAZY=on|off  JOBS=N  OUT=$(OUT)"
@@ -48,6 +48,25 @@ shell: ## interactive guest (KERNEL=, LAZY=, ROOT=, ARCH=)
 
 report: ## make the report of the last run anew, without booting
 	@report/generate $(OUT)
+
+series: ## the change as a patch series, proven, in out/series
+	@scripts/source >/dev/null
+	@scripts/series $(abspath $(OUT))/series
+
+deb: ## Debian packages of the patched kernel (CONFIG=file of yours), in out/deb
+	@scripts/setup deb
+	@scripts/source >/dev/null
+	@scripts/assemble
+	@scripts/deb $(or $(CONFIG),$(error make deb CONFIG=FILE, e.g. CONFIG=/boot/config-$$(uname -r))) $(abspath $(OUT))/deb
+
+kmi: ## structures and exported symbols whose checksum the feature changes
+	@scripts/setup
+	@scripts/source >/dev/null
+	@scripts/assemble
+	@scripts/kmi
+
+check-source: ## which hook breaks on the newest source (SOURCE=tree, tarball or package)
+	@scripts/check-source $(SOURCE)
 
 check: ## tests without a guest, at most 3 minutes
 	@tests/run check
