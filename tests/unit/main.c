@@ -38,6 +38,7 @@ static int usage(void)
 	      "unit seeds FOLDER FILE...	programs as inputs for the fuzzer\n"
 	      "\nA program has one operation in each line. \"fail 2: fork 0 1\" refuses its\n"
 	      "second allocation. p: process (0-7), a: page (0-63), l: pages, o: order,\n"
+	      "s: seed of a schedule,\n"
 	      "f: class (0-3) and 4 VM_WIPEONFORK, 8 VM_DONTCOPY, 16 hugetlb, 32 file.\n\n", stdout);
 	for (i = 0; i < nr_op_types; i++)
 		printf("  %-9s %-5s %s\n", op_types[i].name, op_types[i].args,
@@ -113,6 +114,24 @@ static bool passes(const struct program *prog, bool silent)
 	return passes_test(prog, NULL, silent);
 }
 
+/* With any of a few schedules of what runs in the background. */
+static bool fails(struct program *prog)
+{
+	int i, seed;
+
+	if (!passes(prog, true))
+		return true;
+	for (i = prog->nr - 1; i >= 0; i--)
+		if (!strcmp(op_types[prog->op[i].code].name, "background"))
+			break;
+	for (seed = 0; i >= 0 && seed < 256; seed += 25) {
+		prog->op[i].arg[2] = seed;
+		if (!passes(prog, true))
+			return true;
+	}
+	return false;
+}
+
 /* Delta debugging: take away chunks, smaller and smaller, while it still fails. */
 static void minimise(struct program *prog)
 {
@@ -131,11 +150,11 @@ static void minimise(struct program *prog)
 			memcpy(try.op, prog->op, at * sizeof(struct op));
 			memcpy(try.op + at, prog->op + at + n,
 			       (prog->nr - at - n) * sizeof(struct op));
-			if (passes(&try, true)) {
-				at += n;
-			} else {
+			if (fails(&try)) {
 				*prog = try;
 				less = true;
+			} else {
+				at += n;
 			}
 		}
 		if (chunk > 1)

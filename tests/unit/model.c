@@ -7,7 +7,9 @@
  * At every point where a walk is possible, also inside an operation, point()
  * walks folios and compares what is found with the page tables.
  */
+#include <pthread.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include "model.h"
 
@@ -149,6 +151,7 @@ static void pte_clear(struct mm_struct *mm, unsigned long addr)
 struct walk {
 	int found, visits;
 	bool dup;		/* VMAs may be found twice */
+	bool background;	/* Entries change meanwhile */
 	enum pte_kind from, to;	/* Change entries, if to is set */
 };
 
@@ -175,9 +178,15 @@ static bool walk_one(struct folio *folio, struct vm_area_struct *vma,
 
 		if (pte->folio != folio || pte->kind == PTE_SWAP)
 			continue;
+		if (w->background && pte->kind != w->from)
+			continue;
 		check(vma_anon_index(vma, addr) == folio->index + pte->idx,
 		      "folio %lu at %lx of mm %d: index %lx", folio->id, addr,
 		      mm->id, folio->index);
+		if (w->background) {
+			pte_change(mm, addr, w->to, pte_exclusive(*pte));
+			continue;
+		}
 		if (mm->seen[page_of(addr)] == stamp) {
 			/* A munmap in progress: twice is harmless */
 			check(w->dup || mm->anon_rmap.detached, "page %u of mm %d found twice",
@@ -202,10 +211,11 @@ static void print_state(void)
 	for (p = 0; p < NR_MMS; p++) {
 		struct mm_struct *mm = procs[p].mm;
 		struct anon_vma_mm_link *link;
-		MA_STATE(mas, &mm->mm_mt, 0, 0);
+		struct ma_state mas = { .tree = NULL };
 
 		if (!mm)
 			continue;
+		mas.tree = &mm->mm_mt;
 		printf("# process %u: own %p, bound %lx, anon_vmas", p,
 		       mm->anon_rmap.own.anon_vma, mm->anon_rmap.bound);
 		list_for_each_entry(link, &mm->anon_rmap.links, same_mm)
@@ -265,14 +275,114 @@ static void check_folios(bool dup)
 	}
 }
 
-/* Another thread's walk of everything, in the middle of an operation. */
+/*
+ * A migration in the background: both its walks go on for a visit now and then
+ * while the operations run, and wait for each other where the locks say so.  A
+ * thread, because a walk cannot be left in the middle; one of the two runs.
+ */
+static struct {
+	pthread_t thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t cond;
+	pid_t pid;		/* Of the process the thread is in */
+	bool turn, active;
+	struct folio *folio;
+	u32 random;
+} background;
+
+static void pass_turn(bool turn)
+{
+	background.turn = turn;
+	pthread_cond_broadcast(&background.cond);
+	while (background.turn == turn)
+		pthread_cond_wait(&background.cond, &background.mutex);
+}
+
+static void *background_thread(void *unused)
+{
+	pthread_mutex_lock(&background.mutex);
+	while (!background.turn)
+		pthread_cond_wait(&background.cond, &background.mutex);
+	for (;;) {
+		struct folio *folio = background.folio;
+		struct anon_vma *anon_vma = folio_anon_vma(folio);
+		unsigned int p, i, to;
+
+		for (to = PTE_MIGRATION; to >= PTE_PRESENT; to--) {
+			struct walk w = {
+				.background = true, .to = to,
+				.from = to == PTE_PRESENT ? PTE_MIGRATION : PTE_PRESENT,
+			};
+			struct rmap_walk_control rwc = { .rmap_one = walk_one, .arg = &w };
+
+			/* folio_lock_anon_vma_read() does not find an unmapped one */
+			if (to == PTE_MIGRATION && !folio->mapcount)
+				continue;
+			anon_vma_lock_read(anon_vma);
+			anon_rmap_walk(anon_vma, folio, &rwc);
+			anon_vma_unlock_read(anon_vma);
+		}
+		for (p = 0; p < NR_MMS; p++)
+			for (i = 0; procs[p].mm && i < NR_PAGES; i++)
+				if (procs[p].mm->pt[i].folio == folio &&
+				    procs[p].mm->pt[i].kind == PTE_MIGRATION) {
+					print_state();
+					fail("folio %lu: migration entry left behind in mm %d, page %u",
+					     folio->id, procs[p].mm->id, i);
+				}
+		folio->migrating = false;
+		folio_put(folio);
+		put_anon_vma(anon_vma);
+		background.active = false;
+		pass_turn(false);
+	}
+	return NULL;
+}
+
+void unit_before_lock(void)
+{
+	if (unit_thread == THREAD_WALK) {
+		unit_thread = THREAD_OPS;
+		pass_turn(false);
+		unit_thread = THREAD_WALK;
+	}
+}
+
+bool unit_run_others(void)
+{
+	if (unit_thread == THREAD_WALK) {
+		pass_turn(false);
+		return true;
+	}
+	if (!background.active)
+		return false;
+	unit_thread = THREAD_WALK;
+	pass_turn(true);
+	unit_thread = THREAD_OPS;
+	return true;
+}
+
+/* Now and then; the same in each run of a program. */
+static void step(void)
+{
+	if (!background.active)
+		return;
+	background.random = background.random * 1664525 + 1013904223;
+	while (background.active && background.random >> 30 == 0) {
+		unit_run_others();
+		background.random = background.random * 1664525 + 1013904223;
+	}
+}
+
+/* Walks of everything by another thread, in the middle of an operation. */
 static void __point(bool dup)
 {
+	step();
 	if (!points)
 		return;
-	unit_thread = 1;
+	unit_thread = THREAD_CHECK;
 	check_folios(dup);
-	unit_thread = 0;
+	unit_thread = THREAD_OPS;
 }
 #define point()		__point(false)
 #define point_dup()	__point(true)
@@ -469,7 +579,8 @@ static void check_structures(void)
 		struct anon_vma_mm_link *link;
 		int last = 0;
 
-		check(anon_vma_is_lazy(anon_vma) && !rwsem_is_locked(&anon_vma->rwsem), "anon_vma");
+		check(anon_vma_is_lazy(anon_vma) &&
+		      (background.active || !rwsem_is_locked(&anon_vma->rwsem)), "anon_vma");
 		list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
 			check(link->anon_vma == anon_vma, "foreign link");
 			active += link == &link->mm->anon_rmap.own;
@@ -570,8 +681,10 @@ static struct vm_area_struct *vma_dup(struct vm_area_struct *orig)
 
 static void zap(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
-	for (; start < end; start += PAGE_SIZE)
+	for (; start < end; start += PAGE_SIZE) {
 		pte_clear(mm, start);
+		step();
+	}
 }
 
 /*
@@ -601,6 +714,8 @@ static int commit(struct vm_area_struct *vma, unsigned long start, unsigned long
 	vma->vm_start = start;
 	vma->vm_end = end;
 	vma->vm_pgoff = pgoff;
+	if (lock)
+		step();
 	vma_store(mm, vma);
 	if (adjust) {
 		adjust->vm_start += adj_start;
@@ -821,6 +936,8 @@ static void clear_ptes(struct mm_struct *mm, struct ma_state *mas, bool dup)
 			pte_clear(mm, addr);
 			if (addr == vma->vm_start)
 				__point(dup);
+			else
+				step();
 		}
 	anon_rmap_hide(mm, mas);
 	mas_set(mas, 0);
@@ -1000,7 +1117,9 @@ static int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm)
 			vma_free(vma);
 			goto failed;
 		}
+		step();
 		vma_store(mm, vma);
+		step();
 		anon_rmap_fork_bound(mm, vma->vm_end);
 		point();
 		if (vma->vm_flags & VM_WIPEONFORK)
@@ -1010,6 +1129,8 @@ static int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm)
 
 			if (!pte.folio)
 				continue;
+			step();
+			pte = *pte_of(oldmm, addr);	/* Changed by the walk? */
 			check(old->anon_vma, "page %u of mm %d", page_of(addr), oldmm->id);
 			if (unit_alloc_fails()) {
 				old = vma_find(oldmm, old->vm_end);
@@ -1124,8 +1245,10 @@ static unsigned int move_ptes(struct vm_area_struct *vma, unsigned long from,
 	unsigned int i;
 
 	for (i = 0; i < pages; i++, from += PAGE_SIZE, to += PAGE_SIZE) {
-		pte_t pte = *pte_of(mm, from);
+		pte_t pte;
 
+		step();
+		pte = *pte_of(mm, from);
 		if (!pte.folio)
 			continue;
 		if (!back && unit_alloc_fails())
@@ -1134,6 +1257,7 @@ static unsigned int move_ptes(struct vm_area_struct *vma, unsigned long from,
 		      mm->id);
 		anon_rmap_lock_mm(mm);
 		pte_set(mm, to, pte);
+		step();
 		pte_clear(mm, from);
 		anon_rmap_unlock_mm(mm);
 		point();
@@ -1306,7 +1430,8 @@ static void op_shift(const u8 *arg)
 	for (i = 0; i < vma_pages(vma); i++) {	/* Few pages, none of them shared */
 		pte_t pte = mm->pt[page_of(start) + i];
 
-		if (pte.folio && (pte.folio->refs > 1 || pte.kind != PTE_PRESENT))
+		if (pte.folio && (pte.folio->refs > 1 || pte.folio->migrating ||
+				  pte.kind != PTE_PRESENT))
 			return;
 	}
 	write_lock(mm);
@@ -1390,7 +1515,8 @@ static void fault(const u8 *arg, bool write)
 	if (!vma)
 		return;
 	pte = pte_of(mm, addr);
-	if (pte->kind == PTE_MIGRATION || (!write && pte->kind != PTE_SWAP))
+	if (pte->kind == PTE_MIGRATION || (!write && pte->kind != PTE_SWAP) ||
+	    (pte->kind == PTE_SWAP && pte->folio->migrating))	/* Would wait */
 		return;
 	down_read(&mm->mmap_lock);
 	if (!vma->anon_vma)
@@ -1399,7 +1525,8 @@ static void fault(const u8 *arg, bool write)
 		swap_in(vma, addr, write);
 	if (!write || (pte->folio && pte_exclusive(*pte)))
 		;
-	else if (pte->folio && pte->folio->refs == 1 && !folio_test_large(pte->folio)) {
+	else if (pte->folio && pte->folio->refs == 1 && !folio_test_large(pte->folio) &&
+		 !pte->folio->migrating) {
 		/* wp_can_reuse_anon_folio() */
 		folio_set_anon_vma(pte->folio, vma->anon_vma);
 		pte->folio->exclusive = 1;
@@ -1476,11 +1603,14 @@ static void op_collapse(const u8 *arg)
 	    is_vm_hugetlb_page(vma))
 		return;
 	for (i = 0; i < 4; i++)
-		if (mm->pt[arg[1] + i].kind != PTE_PRESENT)
+		if (mm->pt[arg[1] + i].kind != PTE_PRESENT ||
+		    mm->pt[arg[1] + i].folio->migrating)
 			return;
 	write_lock(mm);
 	anon_rmap_lock_mm(mm);
-	zap(mm, addr, addr + 4 * PAGE_SIZE);
+	for (i = 0; i < 4; i++)
+		pte_clear(mm, addr + i * PAGE_SIZE);
+	step();
 	anon_rmap_unlock_mm(mm);
 	point();
 	map_large(vma, addr, 4);
@@ -1504,7 +1634,8 @@ static struct folio *folio_at(const u8 *arg, enum pte_kind kind)
 	struct mm_struct *mm = mm_of(arg[0]);
 	pte_t *pte = mm && arg[1] < NR_PAGES ? &mm->pt[arg[1]] : NULL;
 
-	return pte && pte->kind == kind ? pte->folio : NULL;
+	return pte && pte->kind == kind && (kind == PTE_MIGRATION || !pte->folio->migrating) ?
+	       pte->folio : NULL;
 }
 
 /* try_to_migrate(); "finish" is remove_migration_ptes() */
@@ -1523,6 +1654,29 @@ static void op_migrate(const u8 *arg)
 			walk_folio(folio, &w, false);
 			return;
 		}
+}
+
+/* The same, while other operations run */
+static void op_background(const u8 *arg)
+{
+	struct folio *folio = folio_at(arg, PTE_PRESENT);
+
+	if (!folio || background.active)
+		return;
+	if (background.pid != getpid()) {
+		background.pid = getpid();
+		pthread_mutex_init(&background.mutex, NULL);
+		pthread_cond_init(&background.cond, NULL);
+		pthread_mutex_lock(&background.mutex);
+		check(!pthread_create(&background.thread, NULL, background_thread, NULL),
+		      "no thread");
+	}
+	folio->migrating = true;
+	get_anon_vma(folio_anon_vma(folio));
+	background.folio = folio;
+	background.active = true;
+	background.random = (u32)arg[2] << 24;
+	unit_run_others();
 }
 
 static void op_finish(const u8 *arg)
@@ -1617,7 +1771,7 @@ static void op_uffd(const u8 *arg)
 		return;
 	pte = mm->pt[arg[1]];
 	folio = pte.folio;
-	if (!pte_exclusive(pte) || folio_test_large(folio) || pte.kind == PTE_MIGRATION)
+	if (!pte_exclusive(pte) || folio_test_large(folio) || folio->migrating)
 		return;
 	down_read(&mm->mmap_lock);
 	if (!dst->anon_vma)
@@ -1650,7 +1804,7 @@ static void op_lockall(const u8 *arg)
 		return;
 	write_lock(mm);
 	anon_rmap_lock_all(mm);
-	unit_thread = 1;
+	unit_thread = THREAD_CHECK;
 	list_for_each_entry(folio, &folios, list) {
 		struct rmap_walk_control rwc = {
 			.rmap_one = walk_one, .arg = &w, .try_lock = true,
@@ -1671,7 +1825,7 @@ static void op_lockall(const u8 *arg)
 		check(rwc.contended ? linked : !linked || folio->exclusive,
 		      "folio %lu, mm %d", folio->id, mm->id);
 	}
-	unit_thread = 0;
+	unit_thread = THREAD_OPS;
 	anon_rmap_unlock_all(mm);
 	anon_rmap_unlock_all(mm);	/* Twice does nothing */
 	write_unlock(mm);
@@ -1740,8 +1894,9 @@ const struct op_type op_types[] = {
 	{ "shift",	"pal",	op_shift,	"exec moves its stack down", 2 },
 	{ "grow",	"pal",	op_grow,	"stack growth", 3 },
 	{ "uffd",	"paa",	op_uffd,	"UFFDIO_MOVE from, to", 6 },
-	{ "migrate",	"pa",	op_migrate,	"replace entries by migration entries", 6 },
+	{ "migrate",	"pa",	op_migrate,	"replace entries by migration entries", 4 },
 	{ "finish",	"k",	op_finish,	"a migration", 8 },
+	{ "background",	"pas",	op_background,	"migrate and finish meanwhile", 10 },
 	{ "swapout",	"pa",	op_swapout,	"", 5 },
 	{ "drop",	"pa",	op_drop,	"from the swap cache", 2 },
 	{ "collapse",	"pa",	op_collapse,	"four pages into one folio", 2 },
@@ -1828,6 +1983,7 @@ void op_clamp(struct op *op)
 		case 'f': op->arg[i] %= 128; break;
 		case 'o': op->arg[i] = 1 + op->arg[i] % 3; break;
 		case 'k': op->arg[i] %= 4; break;
+		case 's': break;
 		default: op->arg[i] = 0;
 		}
 }
@@ -1904,6 +2060,9 @@ void model_random_op(struct op *op)
 		case 'k':
 			*arg = model_random(4);
 			break;
+		case 's':
+			*arg = model_random(256);
+			break;
 		}
 	}
 	if (op_types[op->code].run == op_thp)
@@ -1937,6 +2096,7 @@ void model_run(const struct op *op)
 	if (model_trace)
 		op_print(stdout, op);
 	points = model_full || steps % 8 == 0;
+	step();
 	unit_fail_at = op->fail ? unit_allocs + op->fail : 0;
 	op_types[op->code].run(op->arg);
 	unit_fail_at = 0;
@@ -1954,6 +2114,8 @@ void model_end(void)
 
 	unit_fail_at = 0;
 	points = false;
+	while (background.active)
+		unit_run_others();
 	for (i = 0; i < NR_MMS; i++) {
 		arg[0] = (i + steps) % NR_MMS;
 		op_exit(arg);

@@ -25,7 +25,7 @@ struct op {
 
 /*
  * One letter for each argument: p process, a page, l number of pages, f flags
- * of a mapping, o order, k small number.
+ * of a mapping, o order, k small number, s seed of a schedule.
  */
 struct op_type {
 	const char *name;

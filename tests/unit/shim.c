@@ -6,7 +6,7 @@
 
 /* ---- rwsem ---------------------------------------------------------------- */
 static const char *const class_names[] = { "M", "A", "mmap_lock" };
-static int held[2][NR_LOCK_CLASSES];
+static int held[NR_THREADS][NR_LOCK_CLASSES];
 int unit_thread;
 
 void unit_init_rwsem(struct rw_semaphore *sem, enum lock_class class)
@@ -32,6 +32,7 @@ static void lock_order(struct rw_semaphore *sem)
 bool down_read_trylock(struct rw_semaphore *sem)
 {
 	lock_order(sem);
+	unit_before_lock();
 	if (sem->writer)
 		return false;
 	sem->readers++;
@@ -51,12 +52,16 @@ bool down_write_trylock(struct rw_semaphore *sem)
 
 void down_read(struct rw_semaphore *sem)
 {
-	check(down_read_trylock(sem), "deadlock on %s", class_names[sem->class]);
+	while (!down_read_trylock(sem))
+		check(unit_run_others(), "deadlock on %s", class_names[sem->class]);
 }
 
 void down_write(struct rw_semaphore *sem)
 {
-	check(down_write_trylock(sem), "deadlock on %s", class_names[sem->class]);
+	lock_order(sem);
+	while (rwsem_is_locked(sem))
+		check(unit_run_others(), "deadlock on %s", class_names[sem->class]);
+	down_write_trylock(sem);
 }
 
 static void released(struct rw_semaphore *sem)

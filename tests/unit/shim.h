@@ -231,8 +231,15 @@ static inline bool rwsem_is_locked(struct rw_semaphore *sem)
 	return sem->writer || sem->readers;
 }
 
-/* Another thread, with locks of its own: 0 or 1. */
+/*
+ * Who runs, with locks of its own: operations, a walk in the background, checks
+ * in the middle of an operation.
+ */
+enum { THREAD_OPS, THREAD_WALK, THREAD_CHECK, NR_THREADS };
 extern int unit_thread;
+/* Custom: before a rwsem is taken for read; where one has to wait. */
+void unit_before_lock(void);
+bool unit_run_others(void);
 /* A or M held by this thread. */
 bool unit_walks_locked(void);
 
