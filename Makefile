@@ -8,8 +8,8 @@ ROOT ?= mini
 LAZY ?=
 OUT ?= out
 
-.PHONY: help run setup tree kernel kernels image dev shell report check test \
-	test-full series deb kmi check-source clean distclean
+.PHONY: help run setup tree kernel kernels image dev shell report bench check \
+	test test-full series deb kmi check-source clean distclean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,12 @@ shell: ## interactive guest (KERNEL=, LAZY=, ROOT=, ARCH=)
 
 report: ## make the report of the last run anew, without booting
 	@report/generate $(OUT)
+
+bench: ## costs, in instructions, on three kernels (QUICK=1: 5 minutes, else up to 60)
+	@scripts/setup
+	@$(MAKE) kernel KERNEL=unpatched
+	@$(MAKE) kernel KERNEL=release
+	@QUICK=$(QUICK) bench/run $(OUT)
 
 series: ## the change as a patch series, proven, in out/series
 	@scripts/source >/dev/null

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The page, of a report.json and what was made of it: $table, $notes, the plots
-# $bars, $objects, $curve, and $style.
+# $bars, $objects, $curve, $bench (what it costs, or nothing), and $style.
 
 def esc: tostring | @html;
 def rows: split("\n") | map(select(length > 0));
@@ -69,6 +69,7 @@ if ($r.residual | length) > 0 then "
   + ([$r.residual[] | "<tr\(if .mode == "unpatched" then " class=\"first\"" else "" end)><td class=\"l\">\(if .mode == "unpatched" then "\(.workload)\(if .scale > 1 then " ×\(.scale)" else "" end)" | esc else "" end)</td><td class=\"l\">\(.mode)</td>"
       + (.objects | [.anon_vma, .anon_vma_chain, .anon_vma_mm_link, .vm_area_struct, .mm_struct] | map("<td>\(num)</td>") | join("")) + "</tr>"] | join("\n"))
   + "</tbody></table></div>" else "" end) + "
+" + $bench + "
 <footer>Object sizes in bytes: "
 + ([first($r.runs[] | select(.mode == "on")) | .slabs | to_entries[] | "\(.key | esc) \(.value.object_size)"] | join(", "))
 + " (mode on). Kernels: " + ([$r.kernels | to_entries[] | "\(.key): \(.value.release | esc)"] | join(", "))
