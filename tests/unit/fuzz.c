@@ -5,7 +5,6 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	model_init();
-	model_full = true;
 	return 0;
 }
 
@@ -18,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		op_clamp(&op);
 		model_run(&op);
 	}
+	model_check();
 	model_end();
 	return 0;
 }

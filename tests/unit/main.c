@@ -32,6 +32,7 @@ static int usage(void)
 	fputs("unit replay FILE...		run programs, check all after each step\n"
 	      "unit trace FILE			the same, and print the steps\n"
 	      "unit sweep FILE...		refuse each allocation in turn\n"
+	      "unit minimise FILE		make a failing program small\n"
 	      "unit random STEPS [SEED [LENGTH]]	random programs of LENGTH steps\n"
 	      "unit quick STEPS SEED		the same, a failure is not made small\n"
 	      "unit bytes FILE			print an input of the fuzzer as a program\n"
@@ -345,6 +346,16 @@ int main(int argc, char **argv)
 		failed += !ok;
 		printf("1..%d\n", i);
 		return failed != 0;
+	}
+	if (!strcmp(cmd, "minimise")) {
+		model_full = true;
+		load(argv[2], shared);
+		if (passes(shared, true)) {
+			printf("# passes\n");
+			return 1;
+		}
+		report(shared);
+		return 0;
 	}
 	if (!strcmp(cmd, "sweep")) {
 		for (i = 2; i < argc; i++) {

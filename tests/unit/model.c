@@ -205,6 +205,7 @@ static bool walk_one(struct folio *folio, struct vm_area_struct *vma,
 
 static void print_state(void)
 {
+	static const char *const kinds[] = { "none", "present", "migration", "swap" };
 	struct vm_area_struct *vma;
 	unsigned int p, i;
 
@@ -233,8 +234,7 @@ static void print_state(void)
 			if (mm->pt[i].folio)
 				printf("#   page %2u: folio %lu.%u %s%s\n", i,
 				       mm->pt[i].folio->id, mm->pt[i].idx,
-				       (char *[]){ "none", "present", "migration",
-						   "swap" }[mm->pt[i].kind],
+				       kinds[mm->pt[i].kind],
 				       mm->seen[i] == stamp ? ", found" : "");
 	}
 }
@@ -623,7 +623,7 @@ static void check_exclusive(struct mm_struct *mm, unsigned int page)
 	check(n == 1, "page %u of mm %d is exclusive, %u entries", page, mm->id, n);
 }
 
-static void check_all(void)
+void model_check(void)
 {
 	struct folio *folio;
 	int p, i;
@@ -1977,14 +1977,28 @@ void op_clamp(struct op *op)
 	op->fail = op->fail < 240 ? 0 : op->fail - 239;
 	for (i = 0; i < NR_ARGS; i++)
 		switch (i < (int)strlen(args) ? args[i] : 0) {
-		case 'p': op->arg[i] %= NR_MMS; break;
-		case 'a': op->arg[i] %= NR_PAGES; break;
-		case 'l': op->arg[i] = 1 + op->arg[i] % 16; break;
-		case 'f': op->arg[i] %= 128; break;
-		case 'o': op->arg[i] = 1 + op->arg[i] % 3; break;
-		case 'k': op->arg[i] %= 4; break;
-		case 's': break;
-		default: op->arg[i] = 0;
+		case 'p':
+			op->arg[i] %= NR_MMS;
+			break;
+		case 'a':
+			op->arg[i] %= NR_PAGES;
+			break;
+		case 'l':
+			op->arg[i] = 1 + op->arg[i] % 16;
+			break;
+		case 'f':
+			op->arg[i] %= 128;
+			break;
+		case 'o':
+			op->arg[i] = 1 + op->arg[i] % 3;
+			break;
+		case 'k':
+			op->arg[i] %= 4;
+			break;
+		case 's':
+			break;
+		default:
+			op->arg[i] = 0;
 		}
 }
 
@@ -2101,7 +2115,7 @@ void model_run(const struct op *op)
 	op_types[op->code].run(op->arg);
 	unit_fail_at = 0;
 	if (deep)
-		check_all();
+		model_check();
 	else if (steps % 4 == 0)
 		check_folios(false);
 }

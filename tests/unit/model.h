@@ -42,6 +42,7 @@ extern bool model_trace;
 
 void model_init(void);
 void model_run(const struct op *op);
+void model_check(void);
 void model_end(void);		/* Exit all; nothing may be left */
 void model_random_op(struct op *op);
 u32 model_random(u32 below);
