@@ -4,646 +4,22 @@
  * they can tell: the order of their calls, the locks, the ranges of the VMAs,
  * what can fail.  See series/ for the hooks in the kernel itself.
  *
- * At every point where a walk is possible, also inside an operation, point()
- * walks folios and compares what is found with the page tables.
+ * point() stands where another thread could walk, and does; step() where it
+ * could come a little further.
  */
-#include <pthread.h>
-#include <stdarg.h>
-#include <unistd.h>
-
 #include "model.h"
 
-#define VMA_END		((void *)1)	/* XA_ZERO_ENTRY of a failed fork */
 #define FILE_FLAG	0x20
 #define FILE2_FLAG	0x40
 
-struct proc {
-	struct task_struct task;
-	struct mm_struct *mm;
-	bool failed;		/* A child whose fork failed: it can only exit */
-};
-
-static struct proc procs[NR_MMS];
-static LIST_HEAD(folios);
-static struct kmem_cache *vma_cache, *mm_cache;
+struct proc procs[NR_MMS];
+struct kmem_cache *vma_cache, *mm_cache;
 struct kmem_cache *anon_vma_cachep, *anon_vma_chain_cachep;
-
-bool model_full, model_trace;
-unsigned long model_walks, model_visits;
-static unsigned long stamp, steps, folio_ids, mm_ids;
-static bool points;		/* Check inside of this operation */
-
-static struct migration { struct folio *folio; struct anon_vma *anon_vma; } migrations[4];
-
-static unsigned long addr_of(unsigned int page)
-{
-	return (page + FIRST_PAGE + 0ul) << PAGE_SHIFT;
-}
-
-static unsigned int page_of(unsigned long addr)
-{
-	return (addr >> PAGE_SHIFT) - FIRST_PAGE;
-}
-
-static pte_t *pte_of(struct mm_struct *mm, unsigned long addr)
-{
-	check(page_of(addr) < NR_PAGES, "address %lx", addr);
-	return &mm->pt[page_of(addr)];
-}
-
-static struct mm_struct *mm_of(unsigned int p)
-{
-	return procs[p].failed ? NULL : procs[p].mm;
-}
-
-/* ---- folios and page tables ------------------------------------------------ */
-static struct anon_vma *folio_anon_vma(struct folio *folio)
-{
-	return folio->mapping ? (struct anon_vma *)((char *)folio->mapping -
-						    PAGE_MAPPING_ANON) : NULL;
-}
-
-static void folio_set_anon_vma(struct folio *folio, struct anon_vma *anon_vma)
-{
-	folio->mapping = (char *)anon_vma + PAGE_MAPPING_ANON;
-}
-
-static struct folio *folio_new(struct vm_area_struct *vma, unsigned long addr,
-			       unsigned int nr_pages)
-{
-	struct folio *folio = calloc(1, sizeof(*folio));
-
-	check(vma->anon_vma, "a page in a VMA that is not faulted");
-	folio->id = ++folio_ids;
-	folio->page.folio = folio;
-	folio->nr_pages = nr_pages;
-	folio->exclusive = (1u << nr_pages) - 1;
-	folio->hugetlb = is_vm_hugetlb_page(vma);
-	folio_set_anon_vma(folio, vma->anon_vma);
-	folio->index = vma_anon_index(vma, addr);
-	list_add_tail(&folio->list, &folios);
-	return folio;
-}
-
-static void folio_put(struct folio *folio)
-{
-	if (folio->refs || folio->migrating)
-		return;
-	list_del(&folio->list);
-	free(folio);
-}
-
-static void pte_set(struct mm_struct *mm, unsigned long addr, pte_t pte)
-{
-	pte_t *ptep = pte_of(mm, addr);
-	struct folio *old = ptep->folio;
-
-	if (pte.folio) {
-		pte.folio->refs++;
-		pte.folio->mapcount += pte.kind != PTE_SWAP;
-	}
-	if (old) {
-		old->refs--;
-		old->mapcount -= ptep->kind != PTE_SWAP;
-	}
-	*ptep = pte;
-	if (old)
-		folio_put(old);
-}
-
-static bool pte_exclusive(pte_t pte)
-{
-	return pte.kind == PTE_PRESENT ? pte.folio->exclusive >> pte.idx & 1 : pte.excl;
-}
-
-/* A present entry sets the flag of the page, another one takes it along. */
-static void pte_change(struct mm_struct *mm, unsigned long addr, enum pte_kind kind,
-		       bool excl)
-{
-	pte_t pte = *pte_of(mm, addr);
-
-	pte.folio->exclusive &= ~(1u << pte.idx);
-	pte.excl = kind != PTE_PRESENT && excl;
-	pte.kind = kind;
-	if (kind == PTE_PRESENT && excl)
-		pte.folio->exclusive |= 1u << pte.idx;
-	pte_set(mm, addr, pte);
-}
-
-pmd_t *mm_find_pmd(struct mm_struct *mm, unsigned long addr)
-{
-	check(mm->anon_rmap.rwsem.readers, "mm %d looked at without M", mm->id);
-	return (pmd_t *)mm->pt;
-}
-
-pte_t *pte_offset_map(pmd_t *pmd, unsigned long addr)
-{
-	check(page_of(addr) < NR_PAGES, "address %lx", addr);
-	return (pte_t *)pmd + page_of(addr);
-}
-
-static void pte_clear(struct mm_struct *mm, unsigned long addr)
-{
-	pte_set(mm, addr, (pte_t){ NULL });
-}
-
-/* ---- walks and the oracle ---------------------------------------------------- */
-struct walk {
-	int found, visits;
-	bool dup;		/* VMAs may be found twice */
-	bool background;	/* Entries change meanwhile */
-	enum pte_kind from, to;	/* Change entries, if to is set */
-};
-
-/* What page_vma_mapped_walk() does. */
-static bool walk_one(struct folio *folio, struct vm_area_struct *vma,
-		     unsigned long addr, void *arg)
-{
-	struct mm_struct *mm = vma->vm_mm;
-	struct walk *w = arg;
-	unsigned long end;
-
-	w->visits++;
-	model_visits++;
-	check(mm->anon_rmap.rwsem.readers, "mm %d visited without M", mm->id);
-	check(addr >= vma->vm_start && addr < vma->vm_end, "%lx outside", addr);
-	check(!vma->pgtables_freed, "VMA %lx of mm %d", vma->vm_start, mm->id);
-	check(vma->anon_vma, "unfindable VMA %lx of mm %d", vma->vm_start, mm->id);
-	check(is_vm_hugetlb_page(vma) == folio->hugetlb, "wrong type");
-
-	end = vma->vm_start +
-	      ((folio->index + folio->nr_pages - vma_anon_start(vma)) << PAGE_SHIFT);
-	for (end = min(end, vma->vm_end); addr < end; addr += PAGE_SIZE) {
-		pte_t *pte = pte_of(mm, addr);
-
-		if (pte->folio != folio || pte->kind == PTE_SWAP)
-			continue;
-		if (w->background && pte->kind != w->from)
-			continue;
-		check(vma_anon_index(vma, addr) == folio->index + pte->idx,
-		      "folio %lu at %lx of mm %d: index %lx", folio->id, addr,
-		      mm->id, folio->index);
-		if (w->background) {
-			pte_change(mm, addr, w->to, pte_exclusive(*pte));
-			continue;
-		}
-		if (mm->seen[page_of(addr)] == stamp) {
-			/* A munmap in progress: twice is harmless */
-			check(w->dup || mm->anon_rmap.detached, "page %u of mm %d found twice",
-			      page_of(addr), mm->id);
-			continue;
-		}
-		mm->seen[page_of(addr)] = stamp;
-		w->found++;
-		if (!w->to)
-			continue;
-		check(pte->kind == w->from, "folio %lu", folio->id);
-		pte_change(mm, addr, w->to, pte_exclusive(*pte));
-	}
-	return true;
-}
-
-static void print_state(void)
-{
-	static const char *const kinds[] = { "none", "present", "migration", "swap" };
-	struct vm_area_struct *vma;
-	unsigned int p, i;
-
-	for (p = 0; p < NR_MMS; p++) {
-		struct mm_struct *mm = procs[p].mm;
-		struct anon_vma_mm_link *link;
-		struct ma_state mas = { .tree = NULL };
-
-		if (!mm)
-			continue;
-		mas.tree = &mm->mm_mt;
-		printf("# process %u: own %p, bound %lx, anon_vmas", p,
-		       mm->anon_rmap.own.anon_vma, mm->anon_rmap.bound);
-		list_for_each_entry(link, &mm->anon_rmap.links, same_mm)
-			printf(" %p", link->anon_vma);
-		printf("\n");
-		mas_for_each(&mas, vma, ULONG_MAX) {
-			if (vma == VMA_END)
-				break;
-			printf("#   %2u-%2u flags %2lx pgoff %3lx delta %ld%s\n",
-			       page_of(vma->vm_start), page_of(vma->vm_end) - 1,
-			       vma->vm_flags, vma->vm_pgoff, (long)vma->anon_delta,
-			       vma->anon_vma ? "" : " unfaulted");
-		}
-		for (i = 0; i < NR_PAGES; i++)
-			if (mm->pt[i].folio)
-				printf("#   page %2u: folio %lu.%u %s%s\n", i,
-				       mm->pt[i].folio->id, mm->pt[i].idx,
-				       kinds[mm->pt[i].kind],
-				       mm->seen[i] == stamp ? ", found" : "");
-	}
-}
-
-/* Walk a folio; every entry must be found.  @locked: A is held for write. */
-static int walk_folio(struct folio *folio, struct walk *w, bool locked)
-{
-	struct anon_vma *anon_vma = folio_anon_vma(folio);
-	struct rmap_walk_control rwc = { .rmap_one = walk_one, .arg = w };
-	int mapcount = folio->mapcount;
-
-	check(atomic_read(&anon_vma->refcount) > 0 && anon_vma_is_lazy(anon_vma),
-	      "folio %lu: dead anon_vma", folio->id);
-	if (!locked)
-		anon_vma_lock_read(anon_vma);
-	stamp++;
-	model_walks++;
-	w->found = w->visits = 0;
-	anon_rmap_walk(anon_vma, folio, &rwc);
-	if (!locked)
-		anon_vma_unlock_read(anon_vma);
-	if (w->found != mapcount)
-		print_state();
-	check(w->found == mapcount, "folio %lu index %lx anon_vma %p: found %d of %d entries",
-	      folio->id, folio->index, anon_vma, w->found, mapcount);
-	return w->found;
-}
-
-static void check_folios(bool dup)
-{
-	struct folio *folio;
-
-	list_for_each_entry(folio, &folios, list) {
-		struct walk w = { .dup = dup };
-
-		if (folio->mapping)
-			walk_folio(folio, &w, false);
-	}
-}
-
-/*
- * A migration in the background: both its walks go on for a visit now and then
- * while the operations run, and wait for each other where the locks say so.  A
- * thread, because a walk cannot be left in the middle; one of the two runs.
- */
-static struct {
-	pthread_t thread;
-	pthread_mutex_t mutex;
-	pthread_cond_t cond;
-	pid_t pid;		/* Of the process the thread is in */
-	bool turn, active;
-	struct folio *folio;
-	u32 random;
-} background;
-
-static void pass_turn(bool turn)
-{
-	background.turn = turn;
-	pthread_cond_broadcast(&background.cond);
-	while (background.turn == turn)
-		pthread_cond_wait(&background.cond, &background.mutex);
-}
-
-static void *background_thread(void *unused)
-{
-	pthread_mutex_lock(&background.mutex);
-	while (!background.turn)
-		pthread_cond_wait(&background.cond, &background.mutex);
-	for (;;) {
-		struct folio *folio = background.folio;
-		struct anon_vma *anon_vma = folio_anon_vma(folio);
-		unsigned int p, i, to;
-
-		for (to = PTE_MIGRATION; to >= PTE_PRESENT; to--) {
-			struct walk w = {
-				.background = true, .to = to,
-				.from = to == PTE_PRESENT ? PTE_MIGRATION : PTE_PRESENT,
-			};
-			struct rmap_walk_control rwc = { .rmap_one = walk_one, .arg = &w };
-
-			/* folio_lock_anon_vma_read() does not find an unmapped one */
-			if (to == PTE_MIGRATION && !folio->mapcount)
-				continue;
-			anon_vma_lock_read(anon_vma);
-			anon_rmap_walk(anon_vma, folio, &rwc);
-			anon_vma_unlock_read(anon_vma);
-		}
-		for (p = 0; p < NR_MMS; p++)
-			for (i = 0; procs[p].mm && i < NR_PAGES; i++)
-				if (procs[p].mm->pt[i].folio == folio &&
-				    procs[p].mm->pt[i].kind == PTE_MIGRATION) {
-					print_state();
-					fail("folio %lu: migration entry left behind in mm %d, page %u",
-					     folio->id, procs[p].mm->id, i);
-				}
-		folio->migrating = false;
-		folio_put(folio);
-		put_anon_vma(anon_vma);
-		background.active = false;
-		pass_turn(false);
-	}
-	return NULL;
-}
-
-void unit_before_lock(void)
-{
-	if (unit_thread == THREAD_WALK) {
-		unit_thread = THREAD_OPS;
-		pass_turn(false);
-		unit_thread = THREAD_WALK;
-	}
-}
-
-bool unit_run_others(void)
-{
-	if (unit_thread == THREAD_WALK) {
-		pass_turn(false);
-		return true;
-	}
-	if (!background.active)
-		return false;
-	unit_thread = THREAD_WALK;
-	pass_turn(true);
-	unit_thread = THREAD_OPS;
-	return true;
-}
-
-/* Now and then; the same in each run of a program. */
-static void step(void)
-{
-	if (!background.active)
-		return;
-	background.random = background.random * 1664525 + 1013904223;
-	while (background.active && background.random >> 30 == 0) {
-		unit_run_others();
-		background.random = background.random * 1664525 + 1013904223;
-	}
-}
-
-/* Walks of everything by another thread, in the middle of an operation. */
-static void __point(bool dup)
-{
-	step();
-	if (!points)
-		return;
-	unit_thread = THREAD_CHECK;
-	check_folios(dup);
-	unit_thread = THREAD_OPS;
-}
-#define point()		__point(false)
-#define point_dup()	__point(true)
-
-/* By address, as KSM does. */
-static bool ksm_one(struct folio *folio, struct vm_area_struct *vma,
-		    unsigned long addr, void *arg)
-{
-	struct mm_struct *mm = vma->vm_mm;
-
-	check(mm->anon_rmap.rwsem.readers, "mm %d visited without M", mm->id);
-	check(addr >= vma->vm_start && addr < vma->vm_end, "%lx outside", addr);
-	check(mm->seen[0] != stamp, "mm %d visited twice", mm->id);
-	mm->seen[0] = stamp;
-	++*(int *)arg;
-	return true;
-}
-
-static struct vm_area_struct *vma_at(struct mm_struct *mm, unsigned long addr)
-{
-	MA_STATE(mas, &mm->mm_mt, addr, addr);
-	struct vm_area_struct *vma = mas_walk(&mas);
-
-	return vma == VMA_END ? NULL : vma;
-}
-
-/*
- * Take the page for a KSM one that was merged where @owner has it: who maps it at
- * this address is visited, and nobody who has no VMA there.
- */
-static void check_ksm(struct mm_struct *owner, unsigned long addr)
-{
-	struct folio *folio = pte_of(owner, addr)->folio;
-	struct anon_vma *anon_vma = folio_anon_vma(folio);
-	u8 exclusive = folio->exclusive;
-	struct anon_vma_mm_link *link;
-	int forks, could, found;
-
-	folio->ksm = true;
-	folio->exclusive = 0;
-	for (forks = 0; forks < 2; forks++) {
-		struct rmap_walk_control rwc = { .rmap_one = ksm_one, .arg = &found };
-
-		found = could = 0;
-		anon_vma_lock_read(anon_vma);
-		stamp++;
-		check(ANON_RMAP_WALK_KSM(anon_vma, folio, addr, owner, forks, &rwc),
-		      "ended early");
-		anon_vma_unlock_read(anon_vma);
-		list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
-			struct mm_struct *mm = link->mm;
-			struct vm_area_struct *vma = addr < mm->anon_rmap.bound ?
-						     vma_at(mm, addr) : NULL;
-			bool seen = mm->seen[0] == stamp;
-
-			if (!vma || !vma->anon_vma ||
-			    is_vm_hugetlb_page(vma) != folio->hugetlb ||
-			    (mm == owner) == forks) {
-				check(!seen, "%lx of mm %d, forks %d", addr, mm->id, forks);
-				continue;
-			}
-			could += seen;
-			check(seen || pte_of(mm, addr)->folio != folio ||
-			      pte_of(mm, addr)->kind == PTE_SWAP,
-			      "%lx of mm %d not visited, forks %d", addr, mm->id, forks);
-		}
-		check(found == could, "%lx: %d of %d", addr, found, could);
-	}
-	folio->ksm = false;
-	folio->exclusive = exclusive;
-}
-
-/* Memory failure: exactly the tasks that map the page. */
-unsigned long page_mapped_in_vma(struct page *page, struct vm_area_struct *vma)
-{
-	unsigned long addr = __vma_address(vma, vma_anon_start(vma),
-					   page->folio->index + page->idx, 1);
-	pte_t *pte;
-
-	if (addr == -EFAULT)
-		return addr;
-	pte = pte_of(vma->vm_mm, addr);
-	return pte->folio == page->folio && pte->idx == page->idx &&
-	       pte->kind == PTE_PRESENT ? addr : -EFAULT;
-}
-
-static int killed;
-
-void add_to_kill_ksm(struct task_struct *t, struct page *page,
-		     struct vm_area_struct *vma, struct list_head *to_kill,
-		     unsigned long addr)
-{
-	check(pte_of(t->mm, addr)->folio == page->folio, "wrong task");
-	check(t->mm->seen[page_of(addr)] != stamp, "killed twice");
-	t->mm->seen[page_of(addr)] = stamp;
-	killed++;
-}
-
-static void check_memory_failure(struct folio *folio)
-{
-	struct page page = folio->page;
-	int want = 0, p, i;
-
-	for (p = 0; p < NR_MMS; p++)
-		for (i = 0; mm_of(p) && i < NR_PAGES; i++) {
-			pte_t pte = mm_of(p)->pt[i];
-
-			want += pte.folio == folio && !pte.idx && pte.kind == PTE_PRESENT;
-		}
-	killed = 0;
-	stamp++;
-	anon_vma_lock_read(folio_anon_vma(folio));
-	collect_procs_anon_lazy(folio_anon_vma(folio), folio, &page, 0, NULL, 1);
-	anon_vma_unlock_read(folio_anon_vma(folio));
-	check(killed == want, "folio %lu: %d of %d", folio->id, killed, want);
-}
-
-static long counter(const char *name)
-{
-	char buf[PAGE_SIZE];
-	int i;
-
-	for (i = 0; unit_attrs[i]; i++)
-		if (!strcmp(unit_attrs[i]->attr.name, name)) {
-			unit_attrs[i]->show(NULL, unit_attrs[i], buf);
-			return atol(buf);
-		}
-	fail("no counter %s", name);
-}
-
-static void check_mm(struct mm_struct *mm, bool failed, long *links, long *displaced)
-{
-	struct mm_anon_rmap *rmap = &mm->anon_rmap;
-	struct anon_vma_mm_link *link;
-	struct vm_area_struct *vma;
-	bool own = false, root = false;
-	struct rb_node *node;
-	long n = 0, tree = 0;
-	MA_STATE(mas, &mm->mm_mt, 0, 0);
-
-	if (!list_empty(&rmap->links)) {
-		list_for_each_entry(link, &rmap->links, same_mm) {
-			check(link->mm == mm, "foreign link");
-			own |= link == &rmap->own;
-			root |= rmap->own.anon_vma && link->anon_vma == rmap->own.anon_vma->root;
-			*links += link != &rmap->own;
-		}
-		check(failed || (own && root), "mm %d: not linked to itself or the root",
-		      mm->id);
-	}
-	check(failed || rmap->bound == ULONG_MAX, "mm %d: bound", mm->id);
-	check(!rmap->detached && !rmap->nr_detached && !rmap->all_locked, "mm %d", mm->id);
-	mas_for_each(&mas, vma, ULONG_MAX) {
-		if (vma == VMA_END)
-			break;
-		check(vma->vm_mm == mm && mas.index == vma->vm_start &&
-		      mas.last == vma->vm_end - 1, "tree of mm %d", mm->id);
-		check(!vma->anon_vma || vma->anon_vma == rmap->own.anon_vma,
-		      "foreign anon_vma");
-		check(vma->anon_vma || !vma->anon_delta, "unfaulted with a delta");
-		check(!vma->anon_delta == !vma->displaced, "delta and chain disagree");
-		check(!vma->displaced || vma->displaced->vma == vma, "foreign chain");
-		n += !!vma->displaced;
-	}
-	for (node = rb_first_cached(&rmap->displaced); node; node = rb_next(node))
-		tree++;
-	check(tree == n, "mm %d: %ld displaced VMAs, %ld in the tree", mm->id, n, tree);
-	*displaced += n;
-	if (!failed) {
-		struct task_struct task = { .mm = mm };
-		struct seq_file m = { .len = 0 };
-		char want[32];
-
-		proc_pid_anon_rmap(&m, NULL, NULL, &task);
-		snprintf(want, sizeof(want), "displaced: %ld\n", n);
-		check(strstr(m.buf, want) && strstr(m.buf, "mode: lazy"), "%s", m.buf);
-	}
-}
-
-static void check_structures(void)
-{
-	long mms = 0, links = 0, displaced = 0, dead = 0;
-	struct anon_vma *anon_vma, *other;
-	int p;
-
-	for (p = 0; p < NR_MMS; p++)
-		if (procs[p].mm) {
-			mms++;
-			check_mm(procs[p].mm, procs[p].failed, &links, &displaced);
-		}
-	for (anon_vma = unit_cache_next(anon_vma_cachep, NULL); anon_vma;
-	     anon_vma = unit_cache_next(anon_vma_cachep, anon_vma)) {
-		unsigned long children = 0, active = 0;
-		struct anon_vma_mm_link *link;
-		int last = 0;
-
-		check(anon_vma_is_lazy(anon_vma) &&
-		      (background.active || !rwsem_is_locked(&anon_vma->rwsem)), "anon_vma");
-		list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
-			check(link->anon_vma == anon_vma, "foreign link");
-			active += link == &link->mm->anon_rmap.own;
-			/* Parents are older: a walk visits them first */
-			check(link->mm->id > last, "mm %d after %d", link->mm->id, last);
-			last = link->mm->id;
-		}
-		check((anon_vma->num_active_vmas & ~ANON_VMA_LAZY) == active, "%lu", active);
-		if (list_empty(&anon_vma->mms)) {	/* Somebody has a reference */
-			dead++;
-			continue;
-		}
-		for (other = unit_cache_next(anon_vma_cachep, NULL); other;
-		     other = unit_cache_next(anon_vma_cachep, other))
-			children += other->parent == anon_vma && !list_empty(&other->mms);
-		check(anon_vma->num_children == children, "%lu children, not %lu",
-		      children, anon_vma->num_children);
-	}
-	check(counter("mms") == mms, "%ld", mms);
-	check(counter("links") == links && unit_objects("anon_vma_mm_link") == links,
-	      "%ld", links);
-	check(counter("displaced") == displaced, "%ld", displaced);
-	check(counter("anon_vmas") == anon_vma_cachep->nr - dead, "%ld", dead);
-	check(anon_vma_chain_cachep->nr == displaced, "chains leaked");
-	check(!unit_walks_locked(), "A or M left locked");
-}
-
-/* An exclusive page has one entry: the model's own rule. */
-static void check_exclusive(struct mm_struct *mm, unsigned int page)
-{
-	pte_t pte = mm->pt[page];
-	unsigned int p, i, n = 0;
-
-	if (!pte.folio || !pte_exclusive(pte))
-		return;
-	for (p = 0; p < NR_MMS; p++)
-		for (i = 0; procs[p].mm && i < NR_PAGES; i++)
-			n += procs[p].mm->pt[i].folio == pte.folio &&
-			     procs[p].mm->pt[i].idx == pte.idx;
-	check(n == 1, "page %u of mm %d is exclusive, %u entries", page, mm->id, n);
-}
-
-void model_check(void)
-{
-	struct folio *folio;
-	int p, i;
-
-	check_folios(false);
-	check_structures();
-	for (p = 0; p < NR_MMS; p++)
-		for (i = 0; mm_of(p) && i < NR_PAGES; i++)
-			if (mm_of(p)->pt[i].folio && mm_of(p)->pt[i].folio->mapping) {
-				check_ksm(mm_of(p), addr_of(i));
-				check_exclusive(mm_of(p), i);
-			}
-	list_for_each_entry(folio, &folios, list)
-		if (folio->mapping)
-			check_memory_failure(folio);
-}
+unsigned long mm_ids;
 
 /* ---- VMAs -------------------------------------------------------------------- */
 /* The first VMA that ends above @addr. */
-static struct vm_area_struct *vma_find(struct mm_struct *mm, unsigned long addr)
+struct vm_area_struct *vma_find(struct mm_struct *mm, unsigned long addr)
 {
 	MA_STATE(mas, &mm->mm_mt, addr, addr);
 	struct vm_area_struct *vma = mas_find(&mas, ULONG_MAX);
@@ -1001,7 +377,7 @@ static bool inside(unsigned int page, unsigned int len)
 	return len && page + len <= NR_PAGES;
 }
 
-static struct mm_struct *mm_alloc(const struct mm_struct *parent)
+struct mm_struct *mm_alloc(const struct mm_struct *parent)
 {
 	struct mm_struct *mm = kmem_cache_alloc(mm_cache, GFP_KERNEL);
 
@@ -1018,7 +394,7 @@ static struct mm_struct *mm_alloc(const struct mm_struct *parent)
 	return mm;
 }
 
-static void mm_free(struct mm_struct *mm)
+void mm_free(struct mm_struct *mm)
 {
 	check(list_empty(&mm->anon_rmap.links), "mm %d freed while linked", mm->id);
 	check(!rwsem_is_locked(&mm->anon_rmap.rwsem) && !rwsem_is_locked(&mm->mmap_lock),
@@ -1049,7 +425,7 @@ static void op_exec(const u8 *arg)
 }
 
 /* exit_mmap() */
-static void op_exit(const u8 *arg)
+void op_exit(const u8 *arg)
 {
 	struct proc *proc = &procs[arg[0]];
 	struct mm_struct *mm = proc->mm;
@@ -1439,7 +815,7 @@ static void op_shift(const u8 *arg)
 		goto out;
 	if (anon_rmap_shift_stack(vma, shift))
 		goto out;
-	points = false;		/* Walks skip a temporary stack meanwhile */
+	model_points = false;	/* Walks skip a temporary stack meanwhile */
 	if (move_ptes(vma, start, vma, start - shift, (end - start) >> PAGE_SHIFT,
 		      false) < (end - start) >> PAGE_SHIFT)
 		goto out;
@@ -1638,6 +1014,11 @@ static struct folio *folio_at(const u8 *arg, enum pte_kind kind)
 	       pte->folio : NULL;
 }
 
+static struct migration {
+	struct folio *folio;
+	struct anon_vma *anon_vma;
+} migrations[NR_MIGRATIONS];
+
 /* try_to_migrate(); "finish" is remove_migration_ptes() */
 static void op_migrate(const u8 *arg)
 {
@@ -1645,7 +1026,7 @@ static void op_migrate(const u8 *arg)
 	struct walk w = { .from = PTE_PRESENT, .to = PTE_MIGRATION };
 	unsigned int i;
 
-	for (i = 0; folio && i < ARRAY_SIZE(migrations); i++)
+	for (i = 0; folio && i < NR_MIGRATIONS; i++)
 		if (!migrations[i].folio) {
 			migrations[i].folio = folio;
 			migrations[i].anon_vma = folio_anon_vma(folio);
@@ -1661,27 +1042,13 @@ static void op_background(const u8 *arg)
 {
 	struct folio *folio = folio_at(arg, PTE_PRESENT);
 
-	if (!folio || background.active)
-		return;
-	if (background.pid != getpid()) {
-		background.pid = getpid();
-		pthread_mutex_init(&background.mutex, NULL);
-		pthread_cond_init(&background.cond, NULL);
-		pthread_mutex_lock(&background.mutex);
-		check(!pthread_create(&background.thread, NULL, background_thread, NULL),
-		      "no thread");
-	}
-	folio->migrating = true;
-	get_anon_vma(folio_anon_vma(folio));
-	background.folio = folio;
-	background.active = true;
-	background.random = (u32)arg[2] << 24;
-	unit_run_others();
+	if (folio)
+		background_begin(folio, arg[2]);
 }
 
-static void op_finish(const u8 *arg)
+void op_finish(const u8 *arg)
 {
-	struct migration *m = &migrations[arg[0] % ARRAY_SIZE(migrations)];
+	struct migration *m = &migrations[arg[0] % NR_MIGRATIONS];
 	struct walk w = { .from = PTE_MIGRATION, .to = PTE_PRESENT };
 
 	if (!m->folio)
@@ -1732,16 +1099,8 @@ static void op_split(const u8 *arg)
 
 			if (pte.folio != folio)
 				continue;
-			if (!small[pte.idx]) {
-				small[pte.idx] = calloc(1, sizeof(*folio));
-				*small[pte.idx] = (struct folio) {
-					.mapping = folio->mapping, .nr_pages = 1,
-					.index = folio->index + pte.idx, .id = ++folio_ids,
-					.exclusive = folio->exclusive >> pte.idx & 1,
-				};
-				small[pte.idx]->page.folio = small[pte.idx];
-				list_add_tail(&small[pte.idx]->list, &folios);
-			}
+			if (!small[pte.idx])
+				small[pte.idx] = folio_new_part(folio, pte.idx);
 			folio->migrating = true;	/* A reference */
 			pte_set(procs[p].mm, addr_of(i),
 				(pte_t){ small[pte.idx], PTE_PRESENT, 0 });
@@ -1797,7 +1156,6 @@ static void op_lockall(const u8 *arg)
 {
 	struct mm_struct *mm = mm_of(arg[0]);
 	struct anon_vma *anon_vma;
-	struct walk w = { .dup = false };
 	struct folio *folio;
 
 	if (!mm)
@@ -1806,9 +1164,6 @@ static void op_lockall(const u8 *arg)
 	anon_rmap_lock_all(mm);
 	unit_thread = THREAD_CHECK;
 	list_for_each_entry(folio, &folios, list) {
-		struct rmap_walk_control rwc = {
-			.rmap_one = walk_one, .arg = &w, .try_lock = true,
-		};
 		struct anon_vma_mm_link *link;
 		bool linked = false;
 
@@ -1817,12 +1172,8 @@ static void op_lockall(const u8 *arg)
 			continue;
 		list_for_each_entry(link, &anon_vma->mms, same_anon_vma)
 			linked |= link->mm == mm;
-		anon_vma_lock_read(anon_vma);
-		stamp++;
-		anon_rmap_walk(anon_vma, folio, &rwc);
-		anon_vma_unlock_read(anon_vma);
 		/* The walk may have ended at the one that maps an exclusive page */
-		check(rwc.contended ? linked : !linked || folio->exclusive,
+		check(walk_contended(folio) ? linked : !linked || folio->exclusive,
 		      "folio %lu, mm %d", folio->id, mm->id);
 	}
 	unit_thread = THREAD_OPS;
@@ -1832,11 +1183,9 @@ static void op_lockall(const u8 *arg)
 }
 
 /* ---- for tests written by hand -------------------------------------------------- */
-static const char *const expected[] = {
-	"mms", "anon_vmas", "links", "displaced", "reuses", "vmas", "folios",
+const char *const expected[] = {
+	"mms", "anon_vmas", "links", "displaced", "reuses", "vmas", "folios", NULL,
 };
-
-static long reuses_before;
 
 static void op_expect(const u8 *arg)
 {
@@ -1848,7 +1197,7 @@ static void op_expect(const u8 *arg)
 	else if (!strcmp(name, "folios"))
 		n = list_count_nodes(&folios);
 	else
-		n = counter(name) - (strcmp(name, "reuses") ? 0 : reuses_before);
+		n = counter(name) - (strcmp(name, "reuses") ? 0 : model_reuses_before);
 	check(n == arg[1], "%s is %ld, not %d", name, n, arg[1]);
 }
 
@@ -1907,373 +1256,3 @@ const struct op_type op_types[] = {
 	{ "visits",	"pak",	op_visits,	"VMAs a walk of the page visits", 0 },
 };
 const int nr_op_types = ARRAY_SIZE(op_types);
-
-/* ---- programs ------------------------------------------------------------------- */
-void op_print(FILE *f, const struct op *op)
-{
-	const struct op_type *t = &op_types[op->code];
-	int i;
-
-	if (op->fail)
-		fprintf(f, "fail %d: ", op->fail);
-	fprintf(f, "%s", t->name);
-	for (i = 0; t->args[i]; i++)
-		if (t->args[i] == 'e')
-			fprintf(f, " %s", expected[op->arg[i]]);
-		else
-			fprintf(f, " %d", op->arg[i]);
-	fprintf(f, "\n");
-}
-
-int op_parse(const char *line, struct op *op)
-{
-	char buf[128], *word, *save;
-	int i = 0, n;
-	unsigned int e;
-
-	*op = (struct op){ 0 };
-	snprintf(buf, sizeof(buf), "%s", line);
-	buf[strcspn(buf, "#\n")] = '\0';
-	if (sscanf(buf, "fail %d:%n", &n, &i) == 1 && i) {
-		op->fail = n;
-		memset(buf, ' ', i);
-	}
-	word = strtok_r(buf, " \t", &save);
-	if (!word)
-		return 0;
-	for (i = 0; i < nr_op_types && strcmp(op_types[i].name, word); i++)
-		;
-	if (i == nr_op_types)
-		return -1;
-	op->code = i;
-	for (i = 0; op_types[op->code].args[i]; i++) {
-		word = strtok_r(NULL, " \t", &save);
-		if (!word)
-			return -1;
-		if (op_types[op->code].args[i] == 'e') {
-			for (e = 0; e < ARRAY_SIZE(expected); e++)
-				if (!strcmp(expected[e], word))
-					break;
-			if (e == ARRAY_SIZE(expected))
-				return -1;
-			op->arg[i] = e;
-		} else if (sscanf(word, "%hhu", &op->arg[i]) != 1) {
-			return -1;
-		}
-	}
-	return strtok_r(NULL, " \t", &save) ? -1 : 1;
-}
-
-void op_clamp(struct op *op)
-{
-	static int random_types;
-	const char *args;
-	int i;
-
-	while (random_types < nr_op_types && op_types[random_types].weight)
-		random_types++;
-	op->code %= random_types;
-	args = op_types[op->code].args;
-	op->fail = op->fail < 240 ? 0 : op->fail - 239;
-	for (i = 0; i < NR_ARGS; i++)
-		switch (i < (int)strlen(args) ? args[i] : 0) {
-		case 'p':
-			op->arg[i] %= NR_MMS;
-			break;
-		case 'a':
-			op->arg[i] %= NR_PAGES;
-			break;
-		case 'l':
-			op->arg[i] = 1 + op->arg[i] % 16;
-			break;
-		case 'f':
-			op->arg[i] %= 128;
-			break;
-		case 'o':
-			op->arg[i] = 1 + op->arg[i] % 3;
-			break;
-		case 'k':
-			op->arg[i] %= 4;
-			break;
-		case 's':
-			break;
-		default:
-			op->arg[i] = 0;
-		}
-}
-
-u64 model_seed;
-
-u32 model_random(u32 below)
-{
-	/* splitmix64 */
-	u64 z = model_seed += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return ((z ^ (z >> 31)) >> 32) % below;
-}
-
-/* Operations that mostly meet something. */
-void model_random_op(struct op *op)
-{
-	static int sum;
-	int i, n;
-	const char *args;
-	struct mm_struct *mm = NULL;
-	struct vm_area_struct *vma = NULL, *at;
-
-	if (!sum)
-		for (i = 0; i < nr_op_types; i++)
-			sum += op_types[i].weight;
-	for (n = model_random(sum), i = 0; n >= op_types[i].weight; i++)
-		n -= op_types[i].weight;
-	op->code = i;
-	args = op_types[i].args;
-	op->fail = model_random(16) ? 0 : 1 + model_random(8);
-	for (i = 0; i < NR_ARGS; i++) {
-		u8 *arg = &op->arg[i];
-
-		*arg = 0;
-		switch (i < (int)strlen(args) ? args[i] : 0) {
-		case 'p':
-			*arg = model_random(NR_MMS);
-			/* A process that is there; the second one of fork is not */
-			for (n = 0; n < NR_MMS && (i ? !!procs[*arg].mm : !procs[*arg].mm); n++)
-				*arg = (*arg + 1) % NR_MMS;
-			mm = mm_of(*arg);
-			break;
-		case 'a':
-			*arg = model_random(NR_PAGES);
-			if (!mm || !model_random(op_types[op->code].run == op_map ? 2 : 6))
-				break;
-			at = vma_find(mm, addr_of(*arg)) ?: vma_find(mm, 0);
-			if (!at)
-				break;
-			*arg = page_of(at->vm_start) +
-			       (model_random(3) ? model_random(vma_pages(at)) : 0);
-			if (i == 1)
-				vma = at;
-			break;
-		case 'l':
-			*arg = 1 + model_random(10);
-			if (vma && model_random(2)) {
-				n = page_of(vma->vm_end) - op->arg[1];
-				if (n > 0)
-					*arg = n;
-			}
-			break;
-		case 'f':
-			*arg = model_random(2);
-			if (!model_random(6))
-				*arg |= 1 << (2 + model_random(5));
-			break;
-		case 'o':
-			*arg = 1 + model_random(3);
-			break;
-		case 'k':
-			*arg = model_random(4);
-			break;
-		case 's':
-			*arg = model_random(256);
-			break;
-		}
-	}
-	if (op_types[op->code].run == op_thp)
-		op->arg[1] &= ~((1u << op->arg[2]) - 1);
-}
-
-/* ---- running ---------------------------------------------------------------------- */
-static struct op current_op;
-
-void unit_fail(const char *file, int line, const char *fmt, ...)
-{
-	va_list args;
-
-	fflush(stdout);
-	printf("# %s:%d: ", strrchr(file, '/') ? strrchr(file, '/') + 1 : file, line);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	printf("\n# in step %lu: ", steps);
-	op_print(stdout, &current_op);
-	fflush(stdout);
-	abort();
-}
-
-void model_run(const struct op *op)
-{
-	bool deep = model_full || steps % 16 == 0;
-
-	steps++;
-	current_op = *op;
-	if (model_trace)
-		op_print(stdout, op);
-	points = model_full || steps % 8 == 0;
-	step();
-	unit_fail_at = op->fail ? unit_allocs + op->fail : 0;
-	op_types[op->code].run(op->arg);
-	unit_fail_at = 0;
-	if (deep)
-		model_check();
-	else if (steps % 4 == 0)
-		check_folios(false);
-}
-
-/* Exit in an order that the sequence has chosen by where it stands. */
-void model_end(void)
-{
-	u8 arg[NR_ARGS] = { 0 };
-	int i;
-
-	unit_fail_at = 0;
-	points = false;
-	while (background.active)
-		unit_run_others();
-	for (i = 0; i < NR_MMS; i++) {
-		arg[0] = (i + steps) % NR_MMS;
-		op_exit(arg);
-	}
-	for (i = 0; i < (int)ARRAY_SIZE(migrations); i++) {
-		arg[0] = i;
-		op_finish(arg);
-	}
-	check_structures();
-	check(!unit_objects(NULL) && list_empty(&folios), "something is left");
-	check(!counter("links") && !counter("mms"), "counters");
-	reuses_before = counter("reuses");
-	steps = mm_ids = folio_ids = 0;
-}
-
-/* ---- what programs do not reach -------------------------------------------------- */
-static int calls, last_call;
-
-static bool stop_one(struct folio *folio, struct vm_area_struct *vma,
-		     unsigned long addr, void *arg)
-{
-	return ++calls != last_call;
-}
-
-static int stop_done(struct folio *folio)
-{
-	return calls == last_call;
-}
-
-static bool go_on(struct folio *folio, struct vm_area_struct *vma, unsigned long addr,
-		  void *arg)
-{
-	calls++;
-	return true;
-}
-
-static bool not_mine(struct vm_area_struct *vma, void *arg)
-{
-	return vma->vm_mm == arg;
-}
-
-static int walk_calls(struct folio *folio, struct rmap_walk_control *rwc, int last)
-{
-	struct anon_vma *anon_vma = folio_anon_vma(folio);
-
-	calls = 0;
-	last_call = last;
-	anon_vma_lock_read(anon_vma);
-	anon_rmap_walk(anon_vma, folio, rwc);
-	anon_vma_unlock_read(anon_vma);
-	return calls;
-}
-
-/* Processes 0 to 3 map the page, 1 displaced: a walk ends where it is told to. */
-void model_test_early_end(void)
-{
-	static const char *const program[] = {
-		"exec 0", "map 0 10 1 0", "write 0 10 1", "fork 0 1", "fork 0 2",
-		"fork 0 3", "move 1 10 20 1",
-	};
-	struct rmap_walk_control one = { .rmap_one = stop_one };
-	struct rmap_walk_control done = { .rmap_one = go_on, .done = stop_done };
-	struct rmap_walk_control some = { .rmap_one = go_on, .invalid_vma = not_mine };
-	struct folio *folio;
-	struct op op;
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(program); i++) {
-		check(op_parse(program[i], &op) == 1, "%s", program[i]);
-		model_run(&op);
-	}
-	folio = mm_of(0)->pt[10].folio;
-	for (i = 1; i <= 4; i++) {
-		check(walk_calls(folio, &one, i) == (int)i, "%d calls", calls);
-		check(walk_calls(folio, &done, i) == (int)i, "%d calls", calls);
-	}
-	check(walk_calls(folio, &one, 5) == 4, "%d calls", calls);
-	for (i = 0; i < 4; i++) {
-		some.arg = mm_of(i);
-		check(walk_calls(folio, &some, 0) == 3, "%d calls", calls);
-	}
-	model_end();
-}
-
-/* Switched off: a regular process, for which nothing is allocated or counted. */
-void model_test_off(void)
-{
-	struct mm_struct *mm = mm_alloc(NULL);
-	struct task_struct task = { .mm = mm };
-	struct vm_area_struct vma = {
-		.vm_mm = mm, .vm_start = addr_of(5), .vm_end = addr_of(9), .vm_pgoff = 77,
-	};
-	struct seq_file m = { .len = 0 };
-	long before = unit_objects(NULL);
-
-	unit_early_param("off");
-	unit_early_param("garbage");	/* Leaves it as it was */
-	check(!anon_rmap_exec(mm) && !mm_anon_lazy(mm), "exec");
-	unit_early_param("on");
-	check(unit_objects(NULL) == before && !counter("mms"), "allocated");
-	vma_anon_init(&vma);
-	check(list_empty(&vma.anon_vma_chain), "a list of chains");
-	check(vma_anon_index(&vma, addr_of(6)) == 78 && !vma_anon_delta(&vma), "index");
-	proc_pid_anon_rmap(&m, NULL, NULL, &task);
-	check(!strcmp(m.buf, "mode: regular\n"), "%s", m.buf);
-	anon_rmap_lock_mm(mm);
-	check(!rwsem_is_locked(&mm->anon_rmap.rwsem), "locked");
-	anon_rmap_unlock_mm(mm);
-	anon_rmap_exit(mm);
-	mm_free(mm);
-	check(!anon_rmap_exec(mm = mm_alloc(NULL)) && mm_anon_lazy(mm), "on again");
-	anon_rmap_exit(mm);
-	mm_free(mm);
-	model_end();
-}
-
-static void anon_vma_ctor(void *obj)
-{
-	struct anon_vma *anon_vma = obj;
-
-	unit_init_rwsem(&anon_vma->rwsem, LOCK_A);
-	atomic_set(&anon_vma->refcount, 0);
-	anon_vma->lazy = false;
-	anon_vma_set_regular(anon_vma);
-}
-
-/* The slab is SLAB_TYPESAFE_BY_RCU. */
-static void anon_vma_check_free(void *obj)
-{
-	struct anon_vma *anon_vma = obj;
-
-	check(!anon_vma_is_lazy(anon_vma) && !rb_first_cached(&anon_vma->rb_root) &&
-	      !atomic_read(&anon_vma->refcount) && !rwsem_is_locked(&anon_vma->rwsem),
-	      "not as constructed");
-}
-
-void model_init(void)
-{
-	anon_vma_cachep = unit_cache("anon_vma", sizeof(struct anon_vma));
-	anon_vma_cachep->ctor = anon_vma_ctor;
-	anon_vma_cachep->check_free = anon_vma_check_free;
-	anon_vma_chain_cachep = KMEM_CACHE(anon_vma_chain, 0);
-	vma_cache = KMEM_CACHE(vm_area_struct, 0);
-	mm_cache = KMEM_CACHE(mm_struct, 0);
-	unit_core_init();
-	unit_late_init();
-}

@@ -55,4 +55,81 @@ int op_parse(const char *line, struct op *op);	/* 1, 0 for nothing, -1 */
 void op_print(FILE *f, const struct op *op);
 void op_clamp(struct op *op);			/* Any bytes: make it an operation */
 
+/* ---- between model.c, oracle.c and program.c -------------------------------- */
+#define NR_MIGRATIONS	4
+#define VMA_END		((void *)1)	/* XA_ZERO_ENTRY of a failed fork */
+
+struct proc {
+	struct task_struct task;
+	struct mm_struct *mm;
+	bool failed;		/* A child whose fork failed: it can only exit */
+};
+
+extern struct proc procs[NR_MMS];
+extern struct list_head folios;
+extern struct kmem_cache *vma_cache, *mm_cache;
+extern unsigned long mm_ids;
+extern long model_reuses_before;
+extern bool model_points;	/* Check inside of this operation */
+extern const char *const expected[];
+
+static inline unsigned long addr_of(unsigned int page)
+{
+	return (page + FIRST_PAGE + 0ul) << PAGE_SHIFT;
+}
+
+static inline unsigned int page_of(unsigned long addr)
+{
+	return (addr >> PAGE_SHIFT) - FIRST_PAGE;
+}
+
+static inline pte_t *pte_of(struct mm_struct *mm, unsigned long addr)
+{
+	check(page_of(addr) < NR_PAGES, "address %lx", addr);
+	return &mm->pt[page_of(addr)];
+}
+
+static inline struct mm_struct *mm_of(unsigned int p)
+{
+	return procs[p].failed ? NULL : procs[p].mm;
+}
+
+struct anon_vma *folio_anon_vma(struct folio *folio);
+void folio_set_anon_vma(struct folio *folio, struct anon_vma *anon_vma);
+struct folio *folio_new(struct vm_area_struct *vma, unsigned long addr,
+			unsigned int nr_pages);
+struct folio *folio_new_part(struct folio *folio, unsigned int idx);
+void folio_put(struct folio *folio);
+void pte_set(struct mm_struct *mm, unsigned long addr, pte_t pte);
+void pte_change(struct mm_struct *mm, unsigned long addr, enum pte_kind kind, bool excl);
+void pte_clear(struct mm_struct *mm, unsigned long addr);
+bool pte_exclusive(pte_t pte);
+
+struct walk {
+	int found, visits;
+	bool dup;		/* VMAs may be found twice */
+	bool background;	/* Entries change meanwhile */
+	enum pte_kind from, to;	/* Change entries, if to is set */
+};
+
+
+int walk_folio(struct folio *folio, struct walk *w, bool locked);
+bool walk_contended(struct folio *folio);
+void check_folios(bool dup);
+void check_structures(void);
+long counter(const char *name);
+
+void background_begin(struct folio *folio, u8 seed);
+void step(void);
+void __point(bool dup);
+#define point()		__point(false)
+#define point_dup()	__point(true)
+
+struct vm_area_struct *vma_at(struct mm_struct *mm, unsigned long addr);
+struct vm_area_struct *vma_find(struct mm_struct *mm, unsigned long addr);
+struct mm_struct *mm_alloc(const struct mm_struct *parent);
+void mm_free(struct mm_struct *mm);
+void op_exit(const u8 *arg);
+void op_finish(const u8 *arg);
+
 #endif /* UNIT_MODEL_H */
