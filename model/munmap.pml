@@ -5,7 +5,8 @@
  *
  * One process, one address, two VMAs that follow each other there.
  *
- * Mutations: NO_PUBLISH, PUBLISH_LATE, HIDE_LATE, HIDE_WITHOUT_M, FREE_WITHOUT_RCU
+ * Mutations: NO_PUBLISH, PUBLISH_LATE, HIDE_LATE, HIDE_WITHOUT_M, FREE_WITHOUT_RCU,
+ * HINT_KEPT
  */
 #define QUEUED_WRITERS
 #include "lib.pml"
@@ -21,6 +22,7 @@ typedef vma_struct {
 vma_struct vma[3];		/* 1 and 2; 0 is NULL */
 byte mm_mt;			/* the VMA at the address */
 byte detached;			/* mm->anon_rmap.detached */
+byte hint;			/* mm->anon_rmap.hint */
 rwsem A;			/* anon_vma->rwsem */
 rwsem M;			/* mm->anon_rmap.rwsem */
 bit linked;			/* the mm is on anon_vma->mms */
@@ -32,7 +34,6 @@ byte in_table;			/* walkers inside it */
 byte pte;
 bit ptl;
 bit folio_locked;
-bit ksm;			/* the folio: walks go by address */
 byte rcu;			/* readers inside rcu_read_lock() */
 byte walkers_done;
 
@@ -54,22 +55,28 @@ inline anon_rmap_visit(v, goal)
 	fi
 }
 
-/*
- * anon_rmap_walk_natural(): mm_mt first, then the munmap in progress.  Or
- * anon_rmap_walk_addr() for KSM: the second only if the first had nothing.
- */
+/* anon_rmap_walk_range(): the hint or mm_mt, then the munmap in progress. */
 inline walk_mm(me, goal)
 {
-	found = false;
-	rcu = rcu | me;				/* anon_rmap_find() */
-	d_step { v = mm_mt; vma[v].users++ };
+	d_step {				/* anon_rmap_find() */
+		v = hint;
+		found = (v != 0);
+		if
+		:: v -> vma[v].users++
+		:: else -> rcu = rcu | me
+		fi
+	};
 	if
-	:: v ->
-	   property(vma_freed_in_use, !vma[v].freed);
-	   found = vma[v].anon_vma		/* vma_findable() */
-	:: else
-	fi;
-	d_step {
+	:: found
+	:: else ->
+	   d_step { v = mm_mt; vma[v].users++ };
+	   if
+	   :: v ->
+	      property(vma_freed_in_use, !vma[v].freed);
+	      found = vma[v].anon_vma		/* vma_findable() */
+	   :: else
+	   fi;
+	   d_step {
 		rcu = rcu & ~me;
 		vma[1].grace = vma[1].grace & ~me;
 		vma[2].grace = vma[2].grace & ~me;
@@ -77,13 +84,18 @@ inline walk_mm(me, goal)
 		:: !found -> vma[v].users--; v = 0
 		:: else
 		fi
-	};
+	   };
+	   if
+	   :: found -> hint = v
+	   :: true				/* another VMA by now */
+	   fi
+	fi;
 	if
 	:: found -> anon_rmap_visit(v, goal); d_step { vma[v].users--; v = 0 }
 	:: else
 	fi;
 	if
-	:: detached && !(ksm && found) ->	/* anon_rmap_detached() */
+	:: detached ->				/* anon_rmap_detached() */
 	   d_step { v = detached; vma[v].users++ };
 	   if
 	   :: vma[v].anon_vma -> anon_rmap_visit(v, goal)
@@ -223,6 +235,9 @@ inline anon_rmap_hide(v)
 	   down_write(M);
 #endif
 	   detached = 0;
+#ifndef HINT_KEPT
+	   hint = 0;
+#endif
 	   vma[v].anon_vma = 0;
 #ifndef HIDE_WITHOUT_M
 	   up_write(M)
@@ -346,10 +361,6 @@ end:
 init
 {
 	atomic {
-		if
-		:: ksm = 0
-		:: ksm = 1
-		fi;
 		mm_mt = 1;
 		vma[1].anon_vma = 1;
 		page_table = 1;

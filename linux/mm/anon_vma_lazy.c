@@ -53,7 +53,6 @@
 
 static struct kmem_cache *anon_vma_mm_link_cachep;
 
-/* New programs become lazy; read at exec. */
 static int sysctl_anon_vma_lazy __read_mostly = 1;
 
 enum anon_rmap_counter {
@@ -67,20 +66,16 @@ enum anon_rmap_counter {
 
 /* A process may be counted up on one CPU and down on another. */
 static DEFINE_PER_CPU(long, anon_rmap_counters[NR_ANON_RMAP_COUNTERS]);
-
-static void anon_rmap_count(enum anon_rmap_counter counter, long nr)
-{
-	this_cpu_add(anon_rmap_counters[counter], nr);
-}
+#define anon_rmap_count(counter, nr) this_cpu_add(anon_rmap_counters[counter], nr)
 
 static inline unsigned long displaced_first(struct anon_vma_chain *avc)
 {
-	return vma_anon_start(avc->vma);
+	return (avc->vma->vm_start >> PAGE_SHIFT) - avc->vma->anon_delta;
 }
 
 static inline unsigned long displaced_last(struct anon_vma_chain *avc)
 {
-	return vma_anon_start(avc->vma) + vma_pages(avc->vma) - 1;
+	return displaced_first(avc) + vma_pages(avc->vma) - 1;
 }
 
 INTERVAL_TREE_DEFINE(struct anon_vma_chain, rb, unsigned long, rb_subtree_last,
@@ -105,7 +100,7 @@ void anon_rmap_init(struct mm_struct *mm)
 void anon_vma_set_regular(struct anon_vma *anon_vma)
 {
 	anon_vma->rb_root = RB_ROOT_CACHED;
-	WRITE_ONCE(anon_vma->lazy, false);
+	WRITE_ONCE(anon_vma->num_active_vmas, 0);
 }
 
 static struct anon_vma *anon_vma_alloc_lazy(void)
@@ -117,9 +112,8 @@ static struct anon_vma *anon_vma_alloc_lazy(void)
 		return NULL;
 
 	INIT_LIST_HEAD(&anon_vma->mms);
-	WRITE_ONCE(anon_vma->lazy, true);
+	WRITE_ONCE(anon_vma->num_active_vmas, ANON_VMA_LAZY);
 	anon_vma->num_children = 0;
-	anon_vma->num_active_vmas = 0;
 	anon_vma->parent = anon_vma;
 	anon_vma->root = anon_vma;
 	atomic_set(&anon_vma->refcount, 1);
@@ -142,7 +136,7 @@ static void anon_rmap_link(struct anon_vma_mm_link *link, struct mm_struct *mm,
 
 /*
  * Give @mm an anon_vma of its own, a child of @parent if there is one.
- * num_active_vmas is 1 while the process whose own anon_vma this is lives;
+ * num_active_vmas counts the process whose own anon_vma this is, if it lives;
  * num_children counts the anon_vmas whose parent this is, a root itself too.
  */
 static int anon_rmap_new_own(struct mm_struct *mm, struct anon_vma *parent)
@@ -173,10 +167,8 @@ static int anon_rmap_new_own(struct mm_struct *mm, struct anon_vma *parent)
 
 /**
  * anon_rmap_exec - choose the mode of a process that starts a program
- * @mm: the new process, not visible to anybody yet
- *
- * Called before the first VMA of @mm exists: argument pages are faulted long
- * before exec's point of no return.
+ * @mm: the new process, without VMAs: argument pages are faulted long before
+ *	exec's point of no return
  *
  * Return: 0 or -ENOMEM.
  */
@@ -184,7 +176,6 @@ int anon_rmap_exec(struct mm_struct *mm)
 {
 	if (!READ_ONCE(sysctl_anon_vma_lazy))
 		return 0;
-
 	mm->anon_rmap.lazy = true;
 	mm->anon_rmap.bound = ULONG_MAX;
 	anon_rmap_count(ANON_RMAP_MMS, 1);
@@ -197,12 +188,9 @@ int anon_rmap_exec(struct mm_struct *mm)
  * @oldmm:	the parent; mmap_lock of both is held for write
  *
  * The child takes over a dead ancestor's anon_vma if that has at most one
- * child, else it gets a new one: this bounds the chain "fork, parent exits", as
- * in anon_vma_clone().  A dead root counts itself and the branch that @mm is
- * on, so it is never taken over.
- *
- * Walkers may visit the child as soon as it is linked, and find nothing until
- * anon_rmap_fork_bound() lets them.
+ * child: this bounds the chain "fork, parent exits", as in anon_vma_clone().
+ * A dead root counts itself and the branch that @mm is on, so it is never taken
+ * over.  Walkers find nothing in the child until anon_rmap_fork_bound().
  *
  * Return: 0, or -ENOMEM; then anon_rmap_exit() removes what was linked.
  */
@@ -229,7 +217,7 @@ int __anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm)
 		link = spare;
 		anon_vma_lock_write(anon_vma);
 		if (!rmap->own.anon_vma && anon_vma->num_children < 2 &&
-		    !anon_vma->num_active_vmas)
+		    anon_vma->num_active_vmas == ANON_VMA_LAZY)
 			link = &rmap->own;
 		anon_rmap_link(link, mm, anon_vma);
 		anon_vma_unlock_write(anon_vma);
@@ -252,12 +240,10 @@ int __anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm)
  * __anon_rmap_exit - remove a process from all anon_vmas
  * @mm: the process; nobody uses it any more, or it was never visible
  *
- * Called after the last entry is zapped and before any VMA or page table is
- * freed, also when fork or exec failed half way.  Taking each anon_vma's rwsem
- * waits for the walkers that are inside @mm.
- *
- * Newest first: the parent of an anon_vma that becomes empty is further down
- * the list, so it is still linked, and alive, when its num_children changes.
+ * Called between the zap of the last entry and the freeing of VMAs and page
+ * tables, also when fork or exec failed half way.  Each anon_vma's rwsem waits
+ * for walkers inside @mm.  Newest first: the parent of an anon_vma that becomes
+ * empty is still linked, and alive, when its num_children changes.
  */
 void __anon_rmap_exit(struct mm_struct *mm)
 {
@@ -290,7 +276,7 @@ void __anon_rmap_exit(struct mm_struct *mm)
 		anon_vma_unlock_write(parent);
 
 		VM_WARN_ON_ONCE(anon_vma->num_children);
-		VM_WARN_ON_ONCE(anon_vma->num_active_vmas);
+		VM_WARN_ON_ONCE(anon_vma->num_active_vmas != ANON_VMA_LAZY);
 		put_anon_vma(anon_vma);
 		anon_rmap_count(ANON_RMAP_ANON_VMAS, -1);
 	}
@@ -300,17 +286,13 @@ void __anon_rmap_exit(struct mm_struct *mm)
  * anon_rmap_prepare - note that a VMA may have anonymous pages from now on
  * @vma: a VMA of a lazy process, locked against changes of its range by
  *	 mmap_lock or the per-VMA lock, for read or write
- *
- * Others may store the same value at the same time.
+ *	 Others may store the same value at the same time.
  */
 void anon_rmap_prepare(struct vm_area_struct *vma)
 {
 	/* The range first: pairs with the acquire in vma_findable(). */
 	smp_store_release(&vma->anon_vma, vma->vm_mm->anon_rmap.own.anon_vma);
-	/*
-	 * Then the entry that the caller sets.  A walker has seen that, or a
-	 * folio put on a list after it, and has taken a lock since.
-	 */
+	/* Then the entry; who saw that, or its folio, has taken a lock since. */
 	smp_wmb();
 }
 
@@ -327,12 +309,10 @@ static int anon_rmap_displace(struct vm_area_struct *vma, pgoff_t delta)
 	struct mm_anon_rmap *rmap = &vma->vm_mm->anon_rmap;
 	struct anon_vma_chain *avc;
 
-	avc = kmem_cache_alloc(anon_vma_chain_cachep, GFP_KERNEL);
+	avc = kmem_cache_zalloc(anon_vma_chain_cachep, GFP_KERNEL);
 	if (!avc)
 		return -ENOMEM;
 	avc->vma = vma;
-	avc->anon_vma = rmap->own.anon_vma;
-	INIT_LIST_HEAD(&avc->same_vma);
 
 	down_write(&rmap->rwsem);
 	vma->anon_delta = delta;
@@ -346,10 +326,8 @@ static int anon_rmap_displace(struct vm_area_struct *vma, pgoff_t delta)
 
 /**
  * anon_rmap_clone - copy what walkers need from one VMA to another
- * @dst: the new VMA, its range and delta set; not findable through mm_mt, or
- *	 write-locked and without anonymous pages
- * @src: the VMA it was copied from or is merged with, in the same process or in
- *	 the parent
+ * @dst: a VMA with range and delta; not in mm_mt, or write-locked and unfaulted
+ * @src: the VMA, maybe the parent's, that it is a copy of or is merged with
  *
  * Return: 0 or -ENOMEM.
  */
@@ -382,6 +360,7 @@ static struct anon_vma_chain *anon_rmap_hide_vma(struct vm_area_struct *vma)
 
 	if (avc)
 		displaced_tree_remove(avc, &rmap->displaced);
+	rmap->hint = NULL;
 	vma->displaced = NULL;
 	vma->anon_delta = 0;
 	WRITE_ONCE(vma->anon_vma, NULL);
@@ -431,8 +410,7 @@ static bool anon_rmap_any_findable(struct ma_state *mas_detach)
  *		address, or NULL to take it back
  * @nr:		number of VMAs
  *
- * A migration entry in them must still be found and removed.  Until they leave
- * mm_mt walkers find the VMAs twice, which is harmless.
+ * A migration entry in them must be removed.  To find a VMA twice is harmless.
  */
 void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
 			 int nr)
@@ -449,11 +427,9 @@ void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
 }
 
 /**
- * __anon_rmap_hide - make zapped VMAs unfindable
+ * __anon_rmap_hide - make zapped VMAs unfindable before page tables are freed
  * @mm:		the process, mmap_lock held by the munmap
  * @mas_detach:	the tree of its VMAs, published or still in mm_mt (MAP_FIXED)
- *
- * Called after the entries are zapped and before page tables are freed.
  */
 void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach)
 {
@@ -477,10 +453,8 @@ void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach)
  * __anon_rmap_shift_stack - exec moves the pages of the stack inside its VMA
  * @vma:	the stack, extended over the old and the new place; mmap_lock
  *		held for write
- * @shift:	how far its pages are about to move down, in bytes
- *
- * Walkers look in the new place from here on.  Those that must not miss an entry
- * skip the temporary stack, as ever.
+ * @shift:	how far its pages are about to move down, in bytes; walkers look
+ *		in the new place now, or skip the temporary stack, as ever
  *
  * Return: 0 or -ENOMEM.
  */
@@ -510,7 +484,7 @@ void anon_rmap_post_update(struct vm_area_struct *vma)
 				      &vma->vm_mm->anon_rmap.displaced);
 }
 
-/* mm_take_all_locks(), mmap_lock held for write, keeps all walkers out. */
+/* mm_take_all_locks(), mmap_lock held for write. */
 void anon_rmap_lock_all(struct mm_struct *mm)
 {
 	down_write(&mm->anon_rmap.rwsem);
@@ -520,10 +494,9 @@ void anon_rmap_lock_all(struct mm_struct *mm)
 /* mm_take_all_locks() may have failed before it came to us. */
 void anon_rmap_unlock_all(struct mm_struct *mm)
 {
-	if (!mm->anon_rmap.all_locked)
-		return;
+	if (mm->anon_rmap.all_locked)
+		up_write(&mm->anon_rmap.rwsem);
 	mm->anon_rmap.all_locked = false;
-	up_write(&mm->anon_rmap.rwsem);
 }
 
 /*
@@ -577,10 +550,44 @@ static int anon_rmap_first_detached(struct mm_struct *mm, unsigned long addr)
 	return low;
 }
 
-/* Return false if the walk is over. */
-static bool anon_rmap_visit(struct folio *folio, struct vm_area_struct *vma,
-			    unsigned long addr, struct rmap_walk_control *rwc)
+/*
+ * A look at the page table without its lock.  The page tables of a findable VMA
+ * stay.  Return 1 if the small folio is mapped there, 0 if it is not, and -1 if
+ * the entry is not present: it may be the folio's migration entry.
+ */
+static int anon_rmap_peek(struct folio *folio, struct vm_area_struct *vma,
+			  unsigned long addr)
 {
+	pmd_t *pmd = mm_find_pmd(vma->vm_mm, addr);
+	pte_t entry, *pte = pmd ? pte_offset_map(pmd, addr) : NULL;
+
+	if (!pte)
+		return 0;
+	entry = ptep_get_lockless(pte);
+	pte_unmap(pte);
+	if (pte_present(entry))
+		return pte_pfn(entry) == folio_pfn(folio);
+	return pte_none(entry) ? 0 : -1;
+}
+
+/*
+ * The next @trust visits do not look ahead: most pages are in the first process
+ * of the list, and where one process maps a page others are likely to.
+ */
+struct anon_walk {
+	struct folio *folio;
+	struct rmap_walk_control *rwc;
+	int trust;
+};
+
+/* Return false if the walk is over. */
+static bool anon_rmap_visit(struct anon_walk *walk, struct vm_area_struct *vma,
+			    unsigned long addr)
+{
+	struct rmap_walk_control *rwc = walk->rwc;
+	struct folio *folio = walk->folio;
+	bool small = !folio_test_large(folio);
+
 	/*
 	 * A child may have put a mapping of another kind in the place where
 	 * its parent maps the folio.
@@ -589,25 +596,51 @@ static bool anon_rmap_visit(struct folio *folio, struct vm_area_struct *vma,
 		return true;
 
 	cond_resched();
+	WRITE_ONCE(vma->vm_mm->anon_rmap.hint, vma);
 	if (rwc->invalid_vma && rwc->invalid_vma(vma, rwc->arg))
 		return true;
+	/*
+	 * page_vma_mapped_walk() would look without the lock, too, after
+	 * ->rmap_one() has prepared for more.  Nobody moves the entry; fork()
+	 * copies it to a child before it can go away here.
+	 */
+	if (small && !rwc->sync && --walk->trust < 0) {
+		walk->trust = anon_rmap_peek(folio, vma, addr) ? 32 : 0;
+		smp_rmb();	/* before the bound and the entry of a child */
+		if (!walk->trust)
+			return true;
+	}
 	if (!rwc->rmap_one(folio, vma, addr, rwc->arg))
 		return false;
-	return !rwc->done || !rwc->done(folio);
+	if (rwc->done && rwc->done(folio))
+		return false;
+
+	/*
+	 * One process maps an exclusive page.  It is this one if the entry is
+	 * there after the flag was: a process that lost a folio does not get it
+	 * back.  What fork() shares from now on has been visited.
+	 */
+	if (!small || !PageAnonExclusive(&folio->page))
+		return true;
+	smp_rmb();	/* the flag before the entry */
+	return anon_rmap_peek(folio, vma, addr) <= 0;
 }
 
-/* Natural VMAs in mm_mt, then those a munmap has taken out of it. */
-static bool anon_rmap_walk_natural(struct mm_struct *mm, struct folio *folio,
-				   unsigned long start, unsigned long last,
-				   struct rmap_walk_control *rwc)
+/*
+ * VMAs by address: natural ones, and where KSM merged the folio any.  Those in
+ * mm_mt, then those that a munmap has taken out of it.
+ */
+static bool anon_rmap_walk_range(struct anon_walk *walk, struct mm_struct *mm,
+				 unsigned long start, unsigned long last)
 {
+	bool any = folio_test_ksm(walk->folio);
 	struct vm_area_struct *vma;
 	unsigned long addr = start;
 	int nr;
 
 	while ((vma = anon_rmap_find(mm, addr, last))) {
-		if (!vma->anon_delta &&
-		    !anon_rmap_visit(folio, vma, max(start, vma->vm_start), rwc))
+		if ((any || !vma->anon_delta) &&
+		    !anon_rmap_visit(walk, vma, max(start, vma->vm_start)))
 			return false;
 		addr = vma->vm_end;
 		if (addr > last)
@@ -619,35 +652,39 @@ static bool anon_rmap_walk_natural(struct mm_struct *mm, struct folio *folio,
 		vma = anon_rmap_detached(mm, nr);
 		if (vma->vm_start > last)
 			break;
-		if (vma_findable(vma) && !vma->anon_delta &&
-		    !anon_rmap_visit(folio, vma, max(start, vma->vm_start), rwc))
+		if (vma_findable(vma) && (any || !vma->anon_delta) &&
+		    !anon_rmap_visit(walk, vma, max(start, vma->vm_start)))
 			return false;
 	}
 	return true;
 }
 
-static bool anon_rmap_walk_mm(struct mm_struct *mm, struct folio *folio,
-			      struct rmap_walk_control *rwc)
+static bool anon_rmap_walk_mm(struct anon_walk *walk, struct mm_struct *mm)
 {
-	pgoff_t first = folio_pgoff(folio);
-	unsigned long nr_pages = folio_nr_pages(folio);
+	pgoff_t first = folio_pgoff(walk->folio);
+	unsigned long addr, nr_pages = folio_nr_pages(walk->folio);
+	pgoff_t last = first + nr_pages - 1;
 	struct rb_root_cached *displaced = &mm->anon_rmap.displaced;
+	struct vm_area_struct *hint = READ_ONCE(mm->anon_rmap.hint);
 	struct anon_vma_chain *avc;
 
-	/* On 32 bits the index of a displaced page may be out of reach. */
-	if (first + nr_pages - 1 <= ULONG_MAX >> PAGE_SHIFT &&
-	    !anon_rmap_walk_natural(mm, folio, first << PAGE_SHIFT,
-				    ((first + nr_pages) << PAGE_SHIFT) - 1, rwc))
+	addr = hint && nr_pages == 1 ?
+	       __vma_address(hint, vma_anon_start(hint), first, 1) : -EFAULT;
+	if (addr == -EFAULT)
+		hint = NULL;
+	else if (!anon_rmap_visit(walk, hint, addr))
+		return false;
+	/* A small folio has one natural place; on 32 bits maybe out of reach. */
+	if ((!hint || hint->anon_delta) && last <= ULONG_MAX >> PAGE_SHIFT &&
+	    !anon_rmap_walk_range(walk, mm, first << PAGE_SHIFT,
+				  ((last + 1) << PAGE_SHIFT) - 1))
 		return false;
 
-	for (avc = displaced_tree_iter_first(displaced, first, first + nr_pages - 1);
-	     avc;
-	     avc = displaced_tree_iter_next(avc, first, first + nr_pages - 1)) {
-		struct vm_area_struct *vma = avc->vma;
-		unsigned long addr = __vma_address(vma, vma_anon_start(vma),
-						   first, nr_pages);
-
-		if (!anon_rmap_visit(folio, vma, addr, rwc))
+	for (avc = displaced_tree_iter_first(displaced, first, last); avc;
+	     avc = displaced_tree_iter_next(avc, first, last)) {
+		addr = __vma_address(avc->vma, vma_anon_start(avc->vma), first,
+				     nr_pages);
+		if (avc->vma != hint && !anon_rmap_visit(walk, avc->vma, addr))
 			return false;
 	}
 	return true;
@@ -667,71 +704,39 @@ static bool anon_rmap_lock_read(struct mm_struct *mm,
 }
 
 /**
- * anon_rmap_walk - visit every VMA that may map a folio of a lazy anon_vma
- * @anon_vma:	the anon_vma of @folio, locked by the caller
- * @folio:	an anonymous folio, small, large or hugetlb, not a KSM one
- * @rwc:	what to do; with try_lock the walk ends where a process is being
- *		changed and says so, else it waits
- */
-void anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
-		    struct rmap_walk_control *rwc)
-{
-	struct anon_vma_mm_link *link;
-
-	lockdep_assert_held(&anon_vma->rwsem);
-
-	list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
-		bool more;
-
-		if (!anon_rmap_lock_read(link->mm, rwc))
-			return;
-		more = anon_rmap_walk_mm(link->mm, folio, rwc);
-		up_read(&link->mm->anon_rmap.rwsem);
-		if (!more)
-			return;
-	}
-}
-
-/**
- * anon_rmap_walk_addr - visit VMAs that cover an address, for KSM
- * @anon_vma:	a lazy anon_vma, locked by the caller
- * @folio:	the KSM folio; its index says nothing
- * @addr:	where KSM merged it in @owner
+ * anon_rmap_walk_ksm - visit every VMA that may map a folio of a lazy anon_vma
+ * @anon_vma:	the anon_vma, locked by the caller
+ * @folio:	an anonymous folio, small, large or hugetlb, or a KSM one
+ * @addr:	where KSM merged @folio in @owner: the index of a KSM folio says
+ *		nothing
  * @owner:	visit this process alone, or with @forks all others
  * @forks:	see @owner
- * @rwc:	what to do
+ * @rwc:	what to do; with try_lock the walk ends at a contended process
  *
  * Return: false if the walk is over, true to go on with other anon_vmas.
  */
-bool anon_rmap_walk_addr(struct anon_vma *anon_vma, struct folio *folio,
-			 unsigned long addr, const struct mm_struct *owner,
-			 bool forks, struct rmap_walk_control *rwc)
+bool anon_rmap_walk_ksm(struct anon_vma *anon_vma, struct folio *folio,
+			unsigned long addr, const struct mm_struct *owner,
+			bool forks, struct rmap_walk_control *rwc)
 {
+	struct anon_walk walk = { .folio = folio, .rwc = rwc, .trust = 1 };
 	struct anon_vma_mm_link *link;
 
 	lockdep_assert_held(&anon_vma->rwsem);
 
 	list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
 		struct mm_struct *mm = link->mm;
-		struct vm_area_struct *vma;
-		bool more = true;
+		bool more;
 
 		if (forks ? mm == owner : mm != owner)
 			continue;
 		if (!anon_rmap_lock_read(mm, rwc))
 			return false;
-
-		vma = anon_rmap_find(mm, addr, addr);
-		if (!vma) {
-			int nr = anon_rmap_first_detached(mm, addr);
-
-			if (nr < mm->anon_rmap.nr_detached)
-				vma = anon_rmap_detached(mm, nr);
-			if (vma && (vma->vm_start > addr || !vma_findable(vma)))
-				vma = NULL;
-		}
-		if (vma)
-			more = anon_rmap_visit(folio, vma, addr, rwc);
+		if (folio_test_ksm(folio))
+			more = anon_rmap_walk_range(&walk, mm, addr,
+						    addr + PAGE_SIZE - 1);
+		else
+			more = anon_rmap_walk_mm(&walk, mm);
 		up_read(&mm->anon_rmap.rwsem);
 		if (!more)
 			return false;
@@ -770,9 +775,9 @@ static bool collect_procs_one(struct folio *folio, struct vm_area_struct *vma,
 }
 
 /*
- * collect_procs() for a lazy anon_vma, locked by the caller.  Visiting a process
- * may sleep, so the list of tasks is inside, under RCU.  Only processes that map
- * the page, or have a VMA where KSM merged it, are collected, not all relatives.
+ * collect_procs() for a lazy anon_vma, locked by the caller.  A visit may sleep,
+ * so RCU and the list of tasks are inside.  Only processes that map the page, or
+ * have a VMA where KSM merged it, are collected, not all relatives.
  */
 void collect_procs_anon_lazy(struct anon_vma *anon_vma, struct folio *folio,
 			     struct page *page, unsigned long ksm_addr,
@@ -786,12 +791,10 @@ void collect_procs_anon_lazy(struct anon_vma *anon_vma, struct folio *folio,
 	struct rmap_walk_control rwc = {
 		.rmap_one = collect_procs_one,
 		.arg = &cp,
+		.sync = true,
 	};
 
-	if (folio_test_ksm(folio))
-		anon_rmap_walk_addr(anon_vma, folio, ksm_addr, NULL, true, &rwc);
-	else
-		anon_rmap_walk(anon_vma, folio, &rwc);
+	anon_rmap_walk_ksm(anon_vma, folio, ksm_addr, NULL, true, &rwc);
 }
 #endif /* CONFIG_MEMORY_FAILURE */
 
@@ -800,9 +803,10 @@ bool folio_anon_lazy(const struct folio *folio)
 {
 	unsigned long mapping = (unsigned long)folio->mapping;
 	struct anon_vma *anon_vma = (void *)(mapping & ~PAGE_MAPPING_FLAGS);
-	bool lazy;
+	unsigned long nr;
 
-	return !get_kernel_nofault(lazy, &anon_vma->lazy) && lazy;
+	return !get_kernel_nofault(nr, &anon_vma->num_active_vmas) &&
+	       nr & ANON_VMA_LAZY;
 }
 
 /* For dump_vma(). */
@@ -819,23 +823,21 @@ int proc_pid_anon_rmap(struct seq_file *m, struct pid_namespace *ns,
 		       struct pid *pid, struct task_struct *task)
 {
 	struct mm_struct *mm = get_task_mm(task);
-	struct rb_node *node;
+	struct anon_vma_chain *avc, *next;
 	int displaced = 0;
 
 	if (!mm)
 		return 0;
 
+	/* The reference keeps exit_mmap() and so the links in place. */
+	down_read(&mm->anon_rmap.rwsem);
+	rbtree_postorder_for_each_entry_safe(avc, next, &mm->anon_rmap.displaced.rb_root, rb)
+		displaced++;
+	up_read(&mm->anon_rmap.rwsem);
 	seq_printf(m, "mode: %s\n", mm_anon_lazy(mm) ? "lazy" : "regular");
-	if (mm_anon_lazy(mm)) {
-		/* The reference keeps exit_mmap() and so the links in place. */
-		down_read(&mm->anon_rmap.rwsem);
-		for (node = rb_first_cached(&mm->anon_rmap.displaced); node;
-		     node = rb_next(node))
-			displaced++;
-		up_read(&mm->anon_rmap.rwsem);
+	if (mm_anon_lazy(mm))
 		seq_printf(m, "links: %zu\ndisplaced: %d\n",
 			   list_count_nodes(&mm->anon_rmap.links), displaced);
-	}
 	mmput(mm);
 	return 0;
 }

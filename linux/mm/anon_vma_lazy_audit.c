@@ -204,18 +204,19 @@ static void audit_folio(struct folio *folio)
 static void audit_all_folios(void)
 {
 	unsigned long pfn, end;
-	int nid;
+	struct zone *zone;
 
 	lru_add_drain_all();
 	get_online_mems();
-	for_each_online_node(nid) {
-		end = node_end_pfn(nid);
-		for (pfn = node_start_pfn(nid); pfn < end; pfn++) {
+	/* Not nodes: device memory may be at the end of the address space. */
+	for_each_populated_zone(zone) {
+		end = zone_end_pfn(zone);
+		for (pfn = zone->zone_start_pfn; pfn < end; pfn++) {
 			struct page *page = pfn_to_online_page(pfn);
 			struct folio *folio;
 
 			cond_resched();
-			if (!page || PageTail(page))
+			if (!page || page_zone(page) != zone || PageTail(page))
 				continue;
 			folio = page_folio(page);
 			if (!folio_test_anon(folio) || !folio_try_get(folio))
@@ -262,7 +263,7 @@ static void audit_mm(struct mm_struct *mm, struct task_struct *task)
 		anon_vma_lock_read(anon_vma);
 		list_for_each_entry(other, &anon_vma->mms, same_anon_vma)
 			listed |= other == link;
-		audit_check(anon_vma->num_active_vmas <= 1, task,
+		audit_check(anon_vma->num_active_vmas - ANON_VMA_LAZY <= 1, task,
 			    "anon_vma of two processes", 0);
 		anon_vma_unlock_read(anon_vma);
 		audit_check(listed, task, "link not on its anon_vma's list", 0);

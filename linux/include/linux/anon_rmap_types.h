@@ -6,10 +6,6 @@
 #include <linux/rwsem.h>
 #include <linux/types.h>
 
-struct anon_vma;
-struct maple_tree;
-struct mm_struct;
-
 #ifdef CONFIG_ANON_VMA_LAZY
 
 /**
@@ -43,6 +39,8 @@ struct anon_vma_mm_link {
  *		not yet zapped; protected by @rwsem
  * @bound:	walkers read mm_mt below this address only, see
  *		anon_rmap_fork_bound()
+ * @hint:	the VMA that a walker visited last, findable, or NULL; set with
+ *		@rwsem held, cleared with it held for write
  * @nr_detached: number of entries in @detached
  * @lazy:	the mode; set by exec or fork before the first VMA exists,
  *		constant then
@@ -55,6 +53,7 @@ struct mm_anon_rmap {
 	struct rb_root_cached displaced;
 	struct maple_tree *detached;
 	unsigned long bound;
+	struct vm_area_struct *hint;
 	int nr_detached;
 	bool lazy;
 	bool all_locked;

@@ -10,14 +10,11 @@
 #include <linux/mm_types.h>
 
 struct anon_vma;
-struct folio;
-struct kmem_cache;
 struct ma_state;
 struct pid;
 struct pid_namespace;
 struct rmap_walk_control;
 struct seq_file;
-struct task_struct;
 
 /**
  * mm_anon_lazy - is the anonymous rmap of a process kept per process?
@@ -63,11 +60,9 @@ static inline void vma_anon_start_write(struct vm_area_struct *vma)
 
 /**
  * vma_anon_delta - distance in pages between a VMA and its anonymous index
- * @vma: a VMA of a lazy or regular process
+ * @vma: the VMA; natural, unfaulted or of a regular process it has delta 0
  *
- * 0 for every VMA that is natural, unfaulted or in a regular process.
- * Stable with mmap_lock held, or with the rwsem of mm->anon_rmap held while
- * @vma is findable.
+ * Stable with mmap_lock or, while @vma is findable, the mm's rwsem held.
  */
 static inline pgoff_t vma_anon_delta(const struct vm_area_struct *vma)
 {
@@ -75,14 +70,12 @@ static inline pgoff_t vma_anon_delta(const struct vm_area_struct *vma)
 }
 
 /**
- * vma_anon_start - anonymous index of the first page of a VMA
+ * vma_anon_start - anonymous index, in pages, of the first page of a VMA
  * @vma: the VMA
  *
  * In a regular process anonymous folios share the index of the file mapping.
  * In a lazy one vm_pgoff says nothing about them: it counts file pages in a
  * private file mapping, and keeps a moved parent's offset in a wiped child.
- *
- * Return: the index in pages.
  */
 static inline pgoff_t vma_anon_start(const struct vm_area_struct *vma)
 {
@@ -92,11 +85,9 @@ static inline pgoff_t vma_anon_start(const struct vm_area_struct *vma)
 }
 
 /**
- * vma_anon_index - anonymous index of an address
+ * vma_anon_index - index, in pages, of an anonymous page
  * @vma:	the VMA
  * @address:	a user virtual address in it
- *
- * Return: the index, in pages, of an anonymous page mapped there.
  */
 static inline pgoff_t vma_anon_index(const struct vm_area_struct *vma,
 				     unsigned long address)
@@ -104,12 +95,7 @@ static inline pgoff_t vma_anon_index(const struct vm_area_struct *vma,
 	return ((address - vma->vm_start) >> PAGE_SHIFT) + vma_anon_start(vma);
 }
 
-/**
- * anon_rmap_lock_mm - keep walkers out of a lazy process
- * @mm: the process
- *
- * Does nothing for a regular process.
- */
+/* Keep walkers out of a lazy process; nothing to do for a regular one. */
 static inline void anon_rmap_lock_mm(struct mm_struct *mm)
 {
 #ifdef CONFIG_ANON_VMA_LAZY
@@ -175,16 +161,22 @@ void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach);
 int __anon_rmap_shift_stack(struct vm_area_struct *vma, unsigned long shift);
 void anon_rmap_lock_all(struct mm_struct *mm);
 void anon_rmap_unlock_all(struct mm_struct *mm);
-void anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
-		    struct rmap_walk_control *rwc);
-bool anon_rmap_walk_addr(struct anon_vma *anon_vma, struct folio *folio,
-			 unsigned long addr, const struct mm_struct *owner,
-			 bool forks, struct rmap_walk_control *rwc);
+bool anon_rmap_walk_ksm(struct anon_vma *anon_vma, struct folio *folio,
+			unsigned long addr, const struct mm_struct *owner,
+			bool forks, struct rmap_walk_control *rwc);
 void collect_procs_anon_lazy(struct anon_vma *anon_vma, struct folio *folio,
 			     struct page *page, unsigned long ksm_addr,
 			     struct list_head *to_kill, int force_early);
 int proc_pid_anon_rmap(struct seq_file *m, struct pid_namespace *ns,
 		       struct pid *pid, struct task_struct *task);
+
+/* All processes, for a folio that has an index. */
+static inline void anon_rmap_walk(struct anon_vma *anon_vma,
+				  struct folio *folio,
+				  struct rmap_walk_control *rwc)
+{
+	anon_rmap_walk_ksm(anon_vma, folio, 0, NULL, true, rwc);
+}
 
 static inline int anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm)
 {
