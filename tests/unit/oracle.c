@@ -426,7 +426,7 @@ static void check_ksm(struct mm_struct *owner, unsigned long addr)
 		found = could = 0;
 		anon_vma_lock_read(anon_vma);
 		stamp++;
-		check(ANON_RMAP_WALK_KSM(anon_vma, folio, addr, owner, forks, &rwc),
+		check(anon_rmap_walk_ksm(anon_vma, folio, addr, owner, forks, &rwc),
 		      "ended early");
 		anon_vma_unlock_read(anon_vma);
 		list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {

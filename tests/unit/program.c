@@ -352,7 +352,6 @@ static void anon_vma_ctor(void *obj)
 
 	unit_init_rwsem(&anon_vma->rwsem, LOCK_A);
 	atomic_set(&anon_vma->refcount, 0);
-	anon_vma->lazy = false;
 	anon_vma_set_regular(anon_vma);
 }
 

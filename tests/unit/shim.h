@@ -372,7 +372,6 @@ struct anon_vma {
 	struct anon_vma *root;
 	struct rw_semaphore rwsem;
 	atomic_t refcount;
-	bool lazy;
 	unsigned long num_children;
 	unsigned long num_active_vmas;
 	struct anon_vma *parent;
@@ -505,7 +504,7 @@ static inline void anon_vma_unlock_read(struct anon_vma *av) { up_read(&av->rwse
 #define ANON_VMA_LAZY	(1UL << (BITS_PER_LONG - 1))	/* In num_active_vmas */
 static inline bool anon_vma_is_lazy(struct anon_vma *av)
 {
-	return av->lazy || av->num_active_vmas & ANON_VMA_LAZY;
+	return av->num_active_vmas & ANON_VMA_LAZY;
 }
 
 /* ---- tasks and memory failure ---------------------------------------------- */
