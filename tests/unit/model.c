@@ -405,7 +405,7 @@ void mm_free(struct mm_struct *mm)
 	kmem_cache_free(mm_cache, mm);
 }
 
-static void op_exec(const u8 *arg)
+void op_exec(const u8 *arg)
 {
 	struct proc *proc = &procs[arg[0]];
 	struct mm_struct *mm;
@@ -527,7 +527,7 @@ failed:
 	return err;
 }
 
-static void op_fork(const u8 *arg)
+void op_fork(const u8 *arg)
 {
 	struct mm_struct *oldmm = mm_of(arg[0]), *mm;
 	struct proc *proc = &procs[arg[1]];

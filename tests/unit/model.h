@@ -47,6 +47,7 @@ void model_end(void);		/* Exit all; nothing may be left */
 void model_random_op(struct op *op);
 u32 model_random(u32 below);
 void model_test_early_end(void);
+void model_test_bounded(void);
 void model_test_off(void);
 extern u64 model_seed;
 extern unsigned long model_walks, model_visits;
@@ -129,7 +130,9 @@ struct vm_area_struct *vma_at(struct mm_struct *mm, unsigned long addr);
 struct vm_area_struct *vma_find(struct mm_struct *mm, unsigned long addr);
 struct mm_struct *mm_alloc(const struct mm_struct *parent);
 void mm_free(struct mm_struct *mm);
+void op_exec(const u8 *arg);
 void op_exit(const u8 *arg);
+void op_fork(const u8 *arg);
 void op_finish(const u8 *arg);
 
 #endif /* UNIT_MODEL_H */

@@ -314,6 +314,37 @@ void model_test_early_end(void)
 	model_end();
 }
 
+/* Three processes that fork and exit have at most eight anon_vmas: model/reuse.pml */
+void model_test_bounded(void)
+{
+	static const u8 first[NR_ARGS] = { 0 };
+	long most = 0;
+	int i, others, p;
+
+	model_seed = 1;
+	for (i = 0; i < 30000; i++) {
+		u8 arg[NR_ARGS] = { model_random(3), model_random(3) };
+
+		if (i % 50 == 0) {
+			for (arg[0] = 0; arg[0] < 3; arg[0]++)
+				op_exit(arg);
+			op_exec(first);
+			continue;
+		}
+		for (others = 0, p = 0; p < 3; p++)
+			others += p != arg[0] && mm_of(p);
+		if (mm_of(arg[0]) && !mm_of(arg[1]))
+			op_fork(arg);
+		else if (mm_of(arg[0]) && others && model_random(2))
+			op_exit(arg);
+		most = max(most, anon_vma_cachep->nr);
+		check(anon_vma_cachep->nr <= 8, "%ld anon_vmas", anon_vma_cachep->nr);
+	}
+	check(most >= 6, "never more than %ld: not much tried", most);
+	check_structures();
+	model_end();
+}
+
 /* Switched off: a regular process, for which nothing is allocated or counted. */
 void model_test_off(void)
 {
