@@ -9,7 +9,7 @@ LAZY ?=
 OUT ?= out
 
 .PHONY: help run setup tree kernel kernels image dev shell report bench check \
-	test test-full series deb kmi check-source clean distclean
+	test test-full mutants series deb kmi check-source clean distclean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -86,6 +86,10 @@ test-full: ## everything else as well; long runs leave a dated log in evidence/
 	@scripts/setup
 	@scripts/source >/dev/null
 	@tests/run full
+
+mutants: ## break the kernel in each way of tests/mutations, see the tests fail (MUTANT=)
+	@scripts/setup
+	@tests/mutations/run $(MUTANT)
 
 clean: ## drop builds, trees and logs; keep source, image and compiler cache
 	@scripts/clean

@@ -355,6 +355,37 @@ TEST_F(pieces, neighbours)
 	}
 }
 
+/*
+ * Of one mapping of a file, the unfaulted half moves, and the faulted half behind
+ * it.  The offset goes on across the border, what is known of the pages does not:
+ *
+ *  | unfaulted | faulted |   ->   | unfaulted | faulted |
+ */
+TEST_F(pieces, beside_unfaulted)
+{
+	struct ru_mem *m = &self->m;
+	size_t half;
+	int child;
+	char *to;
+
+	RU_NEED(ru_numa_ready());
+	RU_OK(ru_map(m, variant->kind, 8));
+	half = m->nr / 2;
+	to = place(m);
+	RU_OK(ru_mprotect_in(0, m->addr, half * ru_page, PROT_READ));
+	ru_fill(ru_at(m, half), m->seed, half, half);
+	RU_OK(move(0, m, 0, half, m->addr, to));
+	RU_OK(ru_mprotect_in(0, to, half * ru_page, PROT_READ | PROT_WRITE));
+	RU_OK(move(0, m, half, half, ru_at(m, half), to + half * ru_page));
+	child = ru_fork(0);
+	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
+	RU_OK(ru_migrate(m, half, half, RU_VIEWS({0, to + half * ru_page},
+						 {child, to + half * ru_page})));
+	ru_fill(to, m->seed, 0, half);
+	RU_OK(ru_migrate(m, 0, half, RU_VIEWS({0, to})));
+	RU_OK(ru_exit(child));
+}
+
 FIXTURE(large) { struct ru_mem m; };
 FIXTURE_VARIANT(large) { enum ru_kind kind; };
 FIXTURE_SETUP(large)
