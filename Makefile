@@ -9,7 +9,7 @@ LAZY ?=
 OUT ?= out
 
 .PHONY: help run setup tree kernel kernels image dev shell report bench check \
-	test test-full mutants series deb kmi check-source clean distclean
+	test test-full mutants soak series deb kmi check-source clean distclean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -90,6 +90,10 @@ test-full: ## everything else as well; long runs leave a dated log in evidence/
 mutants: ## break the kernel in each way of tests/mutations, see the tests fail (MUTANT=)
 	@scripts/setup
 	@tests/mutations/run $(MUTANT)
+
+soak: ## everything at once on the debug kernel, checked (SOAK_SECONDS=900)
+	@$(MAKE) kernel KERNEL=debug
+	@tests/soak/run
 
 clean: ## drop builds, trees and logs; keep source, image and compiler cache
 	@scripts/clean
