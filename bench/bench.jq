@@ -34,7 +34,7 @@ def modes: ["unpatched", "off", "on"];
   def off_by: ((.off / .unpatched) - 1) | fabs;
   def name_of: "\(.name)\(if .size > 0 then " \(.size)" else "" end)";
   (find("fork.zapped"; 1000)) as $z | (find("fork.untouched"; 1000)) as $u
-| (counted | map(select(.name != "boot")) | if length == 0 then null else max_by(off_by) end) as $worst_off
+| (counted | map(select(.name != "boot" and .spread.unpatched < 0.01 and .spread.off < 0.01)) | if length == 0 then null else max_by(off_by) end) as $worst_off
 | ([ ["migration", "walk.move"], ["unmap", "walk.unmap"], ["referenced and unmap", "walk.reclaim"],
      ["page_idle", "walk.idle"], ["DAMON", "walk.damon"], ["huge page split", "walk.split"], ["KSM page", "ksm.move"] ]
    | map(. as $k | [$cases[] | select(.name | startswith($k[1])) | select(.unpatched != null and .on != null)]
@@ -64,7 +64,7 @@ def modes: ["unpatched", "off", "on"];
      most("migration, 1,000 displaced VMAs"; ratio("walk.move.displaced"; 1000); 1.05; ""),
      most("migration, every VMA placed by mremap"; ratio("walk.move.all-placed"; 1000); 1.05; ""),
      most("off, the case furthest from unpatched"; ($worst_off | if . == null then null else off_by end); 0.01;
-        (if $worst_off == null then "" else ($worst_off | name_of) end)),
+        (if $worst_off == null then "" else "\($worst_off | name_of); of cases that spread less than 1 %" end)),
      most("off, boot"; (find("boot"; 0) | if . == null or .off == null or .unpatched == null then null else off_by end); 0.02; ""),
      ($cases[] | select(.name | startswith("two.")) | select(.unit == "per second")
        | least(.name; (if .unpatched == null or .on == null or .unpatched == 0 then null else .on / .unpatched end); 0.95;

@@ -102,7 +102,7 @@ static char reclaim_path[96];
 
 static void reclaim_once(int fd)
 {
-	if (write(fd, "256K", 4) < 0 && errno != EAGAIN)
+	if (write(fd, "256K swappiness=200", 19) < 0 && errno != EAGAIN)
 		die("memory.reclaim: %s", strerror(errno));
 	shared->ops[0]++;
 }

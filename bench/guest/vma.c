@@ -259,7 +259,7 @@ static void exit_vmas(struct run *r)
 
 /* ---- first touch ---- */
 
-#define TOUCHES 200
+#define TOUCHES 500
 
 static void first_touch(struct run *r, bool file, bool map_too)
 {
@@ -537,18 +537,18 @@ static const long none[] = { 0, 0 };
 static const long vmas[] = { 10, 100, 1000, 10000, 60000, 0 };
 static const long some[] = { 10, 100, 1000, 10000, 0 };
 static const long thousand[] = { 1000, 0 }, flat[] = { 1000, 10000, 0 };
-static const long depths[] = { 1, 2, 4, 8, 0 }, deep[] = { 8, 0 };
+static const long depths[] = { 1, 2, 4, 8, 0 }, deep[] = { 1, 8, 0 };
 static const long alive[] = { 1, 10, 100, 500, 0 }, alive_small[] = { 100, 0 };
 static const long prog[] = { 1, 100, 1000, 0 }, prog_small[] = { 100, 0 };
 static const long moves[] = { 1, 16, 256, 4096, 0 }, moves_small[] = { 16, 0 };
-static const long scripts[] = { 2000, 0 }, scripts_small[] = { 100, 0 };
+static const long scripts[] = { 500, 0 }, scripts_small[] = { 100, 0 };
 static const long gens[] = { 2, 4, 8, 0 }, gens_small[] = { 8, 0 };
-static const long kb[] = { 4, 64, 1024, 16384, 262144, 4194304, 0 }, kb_small[] = { 1024, 0 };
+static const long kb[] = { 4, 64, 1024, 16384, 262144, 1048576, 0 }, kb_small[] = { 1024, 0 };
 
 #define I "instructions"
 const struct bench_case vma_cases[] = {
-	{ "fork.untouched", fork_untouched, I, vmas, thousand },
-	{ "fork.zapped", fork_zapped, I, vmas, thousand },
+	{ "fork.untouched", fork_untouched, I, some, thousand },
+	{ "fork.zapped", fork_zapped, I, some, thousand },
 	{ "fork.touched", fork_touched, I, vmas, flat },
 	{ "fork.file", fork_file, I, some, thousand },
 	{ "fork.moved", fork_moved, I, some, thousand },

@@ -250,7 +250,7 @@ static void settle(struct pages *p)
 static void touch_all(struct pages *p)
 {
 	for (int i = 0; i < p->nr; i++) {
-		need(!mprotect(p->page[i], PAGE, PROT_READ) &&
+		need(!mprotect(p->page[i], PAGE, PROT_NONE) &&
 		     !mprotect(p->page[i], PAGE, PROT_READ | PROT_WRITE),
 		     "mprotect: %s", strerror(errno));
 	}
@@ -418,7 +418,7 @@ static void walk_reclaim(struct run *r, enum where where)
 		out = 0;
 		begin(r);
 		for (int round = 0; out < p.nr && round < 100; round++) {
-			if (write(fd, "1M", 2) < 0 && errno != EAGAIN)
+			if (write(fd, "1M swappiness=200", 17) < 0 && errno != EAGAIN)
 				die("memory.reclaim: %s", strerror(errno));
 			if (pread(map, entry, sizeof(entry), (uintptr_t)p.page[0] / PAGE * 8) !=
 			    sizeof(entry))
@@ -461,7 +461,22 @@ static void pause_ns(long ns)
 
 #define DM "/sys/kernel/mm/damon/admin/kdamonds"
 #define CX DM "/0/contexts/0"
-#define SAMPLE_US 1000
+#define SAMPLE_US 100000
+/* Wait until the thread has run NR times, which it does in long intervals. */
+static void damon_rounds(struct pages *p, pid_t pid, int nr)
+{
+	uint64_t t, last = cpu_time(pid);
+
+	for (int i = 0; nr > 0; i++) {
+		need(i < 10000, "kdamond does not run");
+		fill(p->page[0], p->tag[0]);
+		pause_ns(SAMPLE_US * 100L);
+		t = cpu_time(pid);
+		nr -= t != last;
+		last = t;
+	}
+}
+
 /*
  * The physical address monitor looks at one page of a region in each sampling
  * interval: it clears the accessed bits, and tests them an interval later.
@@ -470,7 +485,7 @@ static void walk_damon(struct run *r, enum where where)
 {
 	struct pages p;
 	uint64_t t;
-	long pid, nr;
+	long pid;
 
 	set_up(&p, where, r->size);
 	settle(&p);
@@ -490,14 +505,10 @@ static void walk_damon(struct run *r, enum where where)
 	pid = read_long(DM "/0/pid");
 	need(pid > 0, "no kdamond");
 	while (more(r)) {
-		/* Long enough for 50 rounds even where a round takes its time */
-		nr = 0;
+		damon_rounds(&p, pid, 1);
 		t = cpu_time(pid);
-		for (; nr < 50; nr++) {
-			fill(p.page[0], p.tag[0]);
-			pause_ns(SAMPLE_US * 1000);
-		}
-		keep(r, (cpu_time(pid) - t) / (double)nr);
+		damon_rounds(&p, pid, 10);
+		keep(r, (cpu_time(pid) - t) / 10.0);
 	}
 	write_file(DM "/0/state", "off");
 	write_file(DM "/nr_kdamonds", "0");
@@ -681,9 +692,10 @@ static void ksm_move(struct run *r)
 }
 
 static const long none[] = { 0, 0 };
-static const long children[] = { 1, 10, 100, 500, 0 }, few[] = { 10, 100, 0 };
-static const long small[] = { 10, 500, 0 }, ten[] = { 10, 0 };
+static const long children[] = { 1, 10, 100, 500, 0 }, few[] = { 10, 100, 0 }, few_small[] = { 10, 0 };
+static const long small[] = { 10, 500, 0 }, ten[] = { 10, 500, 0 };
 static const long vmas[] = { 100, 1000, 10000, 60000, 0 }, vmas_small[] = { 1000, 0 };
+static const long merges[] = { 200, 0 };
 static const long moved[] = { 10, 100, 1000, 0 };
 
 #define I "instructions"
@@ -709,18 +721,18 @@ const struct bench_case walk_cases[] = {
 	{ "walk.unmap.own-after", pageout_own_after, I, children, ten },
 	{ "walk.swapin.exclusive", swapin_exclusive, I, none, none },
 	{ "walk.reclaim.exclusive", reclaim_exclusive, I, none, none },
-	{ "walk.reclaim.shared", reclaim_shared, I, children, ten },
-	{ "walk.reclaim.own-before", reclaim_own_before, I, children, ten },
-	{ "walk.reclaim.own-after", reclaim_own_after, I, children, ten },
+	{ "walk.reclaim.shared", reclaim_shared, I, few, few_small },
+	{ "walk.reclaim.own-before", reclaim_own_before, I, few, few_small },
+	{ "walk.reclaim.own-after", reclaim_own_after, I, few, few_small },
 	{ "walk.damon.exclusive", damon_exclusive, I, none, none },
 	{ "walk.damon.shared", damon_shared, I, children, ten },
 	{ "walk.damon.own-before", damon_own_before, I, children, ten },
 	{ "walk.damon.own-after", damon_own_after, I, children, ten },
 	{ "walk.split.exclusive", split_exclusive, I, none, none },
-	{ "walk.split.shared", split_shared, I, few, ten },
+	{ "walk.split.shared", split_shared, I, few, few_small },
 	{ "walk.split.own-before", split_own_before, I, children, ten },
 	{ "walk.split.own-after", split_own_after, I, children, ten },
-	{ "ksm.merge", ksm_merge, I, vmas_small, vmas_small },
-	{ "ksm.move", ksm_move, I, few, ten },
+	{ "ksm.merge", ksm_merge, I, merges, merges },
+	{ "ksm.move", ksm_move, I, few, few_small },
 	{ }
 };
