@@ -57,6 +57,7 @@
 #define MAX_PAGES	640
 #define FILE_PAGES	256
 #define LEDGER		(1 << 16)
+#define LOST_PAGES	8000	/* of each kind, that the guest can do without */
 #define SHARED_FD	200
 #define FILE_FD		201
 #define CGROUP		"/sys/fs/cgroup/soak"
@@ -94,7 +95,7 @@ struct shared {
 	uint64_t next_tag;
 	uint64_t counters[NR_COUNTERS];
 	struct {
-		volatile pid_t pid;	/* 0: free, -1: being made */
+		volatile pid_t pid;	/* 0: free, negative: its parent forks */
 		volatile unsigned long addr, len;	/* of one region */
 	} procs[MAX_PROCS];
 	uint64_t ledger[LEDGER];	/* tags of poisoned pages, a hash table */
@@ -627,6 +628,8 @@ static void op_advise(struct region *r)
 			return;
 		break;
 	case MADV_SOFT_OFFLINE:
+		if (sh->counters[n_soft_offlined] > LOST_PAGES)
+			return;
 		nr = 1;
 		break;
 	case MADV_WIPEONFORK:
@@ -671,7 +674,7 @@ static void op_poison(struct region *r)
 	if (!r->small || tag == base_tag(r, page) || tag >= COMMON_TAG(0))
 		return;
 	/* The ledger is a table of fixed size, the guest's memory as well. */
-	if (sh->counters[n_poisoned] + sh->counters[n_poison_failed] > LEDGER / 4)
+	if (sh->counters[n_poisoned] + sh->counters[n_poison_failed] > LOST_PAGES)
 		return;
 	ledger_add(tag);
 	if (sigsetjmp(bus_jmp, 0) == 0) {
@@ -779,7 +782,8 @@ static void reaped(pid_t pid, int status)
 	int i;
 
 	for (i = 0; i < MAX_PROCS; i++)
-		if (sh->procs[i].pid == pid)
+		/* Also one it was about to fork when it was killed */
+		if (sh->procs[i].pid == pid || sh->procs[i].pid == -pid)
 			sh->procs[i].pid = 0;
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return;
@@ -805,8 +809,9 @@ static int take_slot(void)
 	for (i = 0; i < MAX_PROCS; i++) {
 		pid_t none = 0;
 
-		if (__atomic_compare_exchange_n(&sh->procs[i].pid, &none, -1, false,
-						__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		if (__atomic_compare_exchange_n(&sh->procs[i].pid, &none, -getpid(),
+						false, __ATOMIC_SEQ_CST,
+						__ATOMIC_SEQ_CST))
 			return i;
 	}
 	return -1;
