@@ -107,11 +107,11 @@ static long slab_objects(const char *name)
 	long active = -1;
 	FILE *f = fopen("/proc/slabinfo", "r");
 
-	while (f && fgets(line, sizeof(line), f))
+	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%63s %ld", is, &active) == 2 && !strcmp(is, name))
 			break;
-		else
-			active = -1;
+		active = -1;
+	}
 	if (f)
 		fclose(f);
 	return active;
