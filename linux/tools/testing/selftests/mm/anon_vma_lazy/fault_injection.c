@@ -597,7 +597,7 @@ static int wait_for(pid_t pid)
  * fork in the last of several generations, some of whom are dead: a link to each
  * ancestor, and the anon_vma of one of the dead taken over.
  */
-TEST_F_TIMEOUT(family, fork_deep, 600)
+TEST_F_TIMEOUT(family, fork_deep, 1200)
 {
 	static const struct op forks = { "fork of a great-grandchild", NULL, run_fork, whole };
 	struct work w = { .kind = ANON };
@@ -627,6 +627,8 @@ TEST_F_TIMEOUT(family, fork_deep, 600)
 			_exit(5);
 		_exit(answer > 0 ? 0 : 6);
 	}
+	/* If it dies without an answer, there is an end of the file */
+	close(pipes[1]);
 	ASSERT_EQ(sizeof(answer), read(pipes[0], &answer, sizeof(answer)));
 	EXPECT_LT(0, answer) TH_LOG("%s", ru_error());
 	while ((pid = waitpid(-1, &status, 0)) > 0)
@@ -681,7 +683,7 @@ static int exec_sweep(void)
 	return ru_fail("more than %u allocations", MAX_NTH);
 }
 
-TEST_F_TIMEOUT(family, exec, 600)
+TEST_F_TIMEOUT(family, exec, 1200)
 {
 	char old[16];
 	int i, nr;
