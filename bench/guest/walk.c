@@ -394,6 +394,14 @@ static void into_cgroup(void)
 	write_file(path, "%d", getpid());
 }
 
+static void forget(pid_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/clear_refs", pid);
+	write_file(path, "1");
+}
+
 /*
  * What is charged to the group is the pages, and a little more of each process.
  * Asked for more than there is, reclaim goes over all of it, looks who referenced
@@ -414,7 +422,11 @@ static void walk_reclaim(struct run *r, enum where where)
 	map = open("/proc/self/pagemap", O_RDONLY);
 	need(fd >= 0 && map >= 0, "%s: %s", path, strerror(errno));
 	while (more(r)) {
-		check(&p);		/* back in, and referenced */
+		check(&p);		/* back in */
+		/* A page that was referenced gets another round, shared ones without end. */
+		forget(getpid());
+		for (int c = 0; c < p.brood.nr; c++)
+			forget(p.brood.pid[c]);
 		out = 0;
 		begin(r);
 		for (int round = 0; out < p.nr && round < 100; round++) {
