@@ -266,7 +266,7 @@ static void __attribute__((noreturn)) serve(int me)
 		if (state != ASKED) {
 			futex_wait(&s->state, state, 2);
 			/* Nobody is left to give us work. */
-			if (kill(root_pid, 0))
+			if (kill(root_pid, 0) && errno == ESRCH)
 				_exit(98);
 			continue;
 		}
@@ -1367,6 +1367,100 @@ bool ru_lazy(void)
 
 	return read_file("/proc/self/anon_rmap", buf, sizeof(buf)) > 0 &&
 	       !strncmp(buf, "mode: lazy", 10);
+}
+
+static const char *const count_names[RU_NR_COUNTS] = {
+	[RU_ANON_VMA]	= "anon_vma",
+	[RU_AVC]	= "anon_vma_chain",
+	[RU_LINK]	= "anon_vma_mm_link",
+	[RU_MMS]	= "mms",
+	[RU_ANON_VMAS]	= "anon_vmas",
+	[RU_LINKS]	= "links",
+	[RU_DISPLACED]	= "displaced",
+};
+
+static int count_once(struct ru_counts *c)
+{
+	char line[512], path[128], name[64];
+	long active, total, size;
+	FILE *f;
+	int i;
+
+	memset(c, 0, sizeof(*c));
+	for (i = 0; i < RU_MMS; i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink",
+			 count_names[i]);
+		if (!access(path, F_OK) && ru_write_str(path, "1"))
+			return -1;
+	}
+	f = fopen("/proc/slabinfo", "r");
+	if (!f)
+		return ru_fail("/proc/slabinfo: %s", strerror(errno));
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%63s %ld %ld %ld", name, &active, &total,
+			   &size) != 4)
+			continue;
+		for (i = 0; i < RU_MMS; i++)
+			if (!strcmp(name, count_names[i])) {
+				c->nr[i] = active;
+				c->size[i] = size;
+			}
+	}
+	fclose(f);
+	/* Merged with other slabs, they have no figures of their own. */
+	if (!c->size[RU_ANON_VMA] || !c->size[RU_AVC])
+		return ru_fail("no anon_vma or anon_vma_chain in /proc/slabinfo (boot with slab_nomerge)");
+	for (i = RU_MMS; i < RU_NR_COUNTS; i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/mm/anon_vma_lazy/%s",
+			 count_names[i]);
+		if (!access(path, F_OK) && ru_read_long(path, &c->nr[i]))
+			return -1;
+	}
+	return 0;
+}
+
+int ru_count(struct ru_counts *c)
+{
+	struct ru_counts look;
+	int i, round;
+
+	if (geteuid())
+		return ru_fail("needs root");
+	for (round = 0; round < 5; round++) {
+		if (round)
+			usleep(100000);
+		if (count_once(&look))
+			return -1;
+		for (i = 0; i < RU_NR_COUNTS; i++)
+			if (!round || look.nr[i] < c->nr[i])
+				c->nr[i] = look.nr[i];
+	}
+	memcpy(c->size, look.size, sizeof(c->size));
+	return 0;
+}
+
+int ru_count_back(const struct ru_counts *before)
+{
+	struct ru_counts now;
+	int i, round;
+
+	/* Exits finish by themselves. */
+	for (round = 0; round < 20; round++) {
+		if (ru_count(&now))
+			return -1;
+		for (i = 0; i < RU_NR_COUNTS; i++)
+			if (now.nr[i] > before->nr[i])
+				break;
+		if (i == RU_NR_COUNTS)
+			return 0;
+	}
+	return ru_fail("%s: %ld, %ld before", count_names[i], now.nr[i],
+		       before->nr[i]);
+}
+
+bool ru_slow(void)
+{
+	return !access("/proc/lockdep", F_OK);
 }
 
 int ru_audit(void)

@@ -191,6 +191,21 @@ bool ru_lazy(void);		/* this process is lazy */
 long ru_rmap_field(pid_t pid, const char *field);	/* -1: none */
 int ru_audit(void);		/* 0 also where the kernel has none */
 
+/*
+ * What anonymous rmap takes in the whole system: objects in its slabs, which are
+ * shrunk before, and the counters of lazy processes.  Some looks are taken, and
+ * the lowest figures count, because others come and go.
+ */
+enum { RU_ANON_VMA, RU_AVC, RU_LINK, RU_MMS, RU_ANON_VMAS, RU_LINKS,
+       RU_DISPLACED, RU_NR_COUNTS };
+struct ru_counts {
+	long nr[RU_NR_COUNTS];		/* 0 where the kernel has none */
+	long size[RU_MMS];		/* of an object of a slab, in bytes */
+};
+int ru_count(struct ru_counts *c);
+int ru_count_back(const struct ru_counts *before);	/* waits for a while */
+bool ru_slow(void);		/* a debug kernel: smaller figures */
+
 /* Last in every program: the audit of the debug kernel */
 #define RU_AUDIT						\
 	FIXTURE(audit) {};					\
