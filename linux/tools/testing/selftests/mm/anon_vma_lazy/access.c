@@ -50,14 +50,14 @@ TEST_F(poke, ptrace)
 	ASSERT_LE(0, fd);
 	if (variant->kind == RU_HUGETLB) {
 		/* Not written to without permission */
-		EXPECT_EQ(-1, pwrite(fd, "x", 1, (off_t)(m->addr + 100)));
+		EXPECT_EQ(-1, pwrite(fd, "x", 1, (uintptr_t)m->addr + 100));
 		ASSERT_EQ(0, ptrace(PTRACE_DETACH, ru_pid(child), 0, 0));
 		close(fd);
 		RU_OK(ru_exit(grandchild));
 		RU_OK(ru_exit(child));
 		return;
 	}
-	ASSERT_EQ(8, pwrite(fd, "debugger", 8, (off_t)(m->addr + 100)))
+	ASSERT_EQ(8, pwrite(fd, "debugger", 8, (uintptr_t)m->addr + 100))
 		TH_LOG("%s", strerror(errno));
 	ASSERT_EQ(0, ptrace(PTRACE_DETACH, ru_pid(child), 0, 0));
 	close(fd);
@@ -274,7 +274,7 @@ TEST_F(look, vmsplice)
 	struct ru_mem *m = &self->m;
 	int child, pipes[2];
 	uint64_t word;
-	char buf[4096];
+	char *buf;
 	struct iovec iov;
 
 	RU_NEED(ru_numa_ready());
@@ -285,6 +285,8 @@ TEST_F(look, vmsplice)
 	child = ru_fork(0);
 	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
 	RU_OK(ru_fill_in(child, m->addr, m->seed + 1, 0, 1));
+	buf = malloc(ru_page);
+	ASSERT_NE(NULL, buf);
 	ASSERT_EQ((ssize_t)ru_page, read(pipes[0], buf, ru_page));
 	memcpy(&word, buf, sizeof(word));
 	ASSERT_EQ(ru_word(m->seed, 0, 0), word);

@@ -53,7 +53,7 @@ static long map_small(long addr, long len, long c, long d)
 static long map_huge(long addr, long len, long c, long d)
 {
 	return mmap((void *)addr, len, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB, -1, 0) ==
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | RU_MAP_HUGE, -1, 0) ==
 		       (void *)addr ? 0 : -errno;
 }
 

@@ -31,8 +31,9 @@
 
 #define THP "/sys/kernel/mm/transparent_hugepage/"
 #define MAX_SLOTS 1100
+#define MAX_PMD (32UL << 20)	/* larger ones take too much of a guest's memory */
 
-size_t ru_page;
+size_t ru_page, ru_pmd;
 unsigned int ru_seed;
 static unsigned int random_state;
 /* Shared once ru_start() ran, so that a helper may fail in another process */
@@ -292,8 +293,11 @@ void ru_start(const char *fixture, const char *test)
 	};
 	const char *seed = getenv("RU_SEED");
 	char line[256];
+	long pmd;
 
 	ru_page = sysconf(_SC_PAGESIZE);
+	pmd = read_num(THP "hpage_pmd_size");
+	ru_pmd = pmd > 0 ? pmd : RU_HUGE;
 	ru_seed = seed ? strtoul(seed, NULL, 0) : (unsigned int)time(NULL);
 	random_state = ru_seed * 2654435761u | 1;
 	printf("# RU_SEED=%u\n", ru_seed);
@@ -577,17 +581,28 @@ static int hugetlb_pool(void)
 	return n ? 0 : ru_fail("no memory nodes");
 }
 
+static size_t mthp_size(void)
+{
+	return ru_page == 4096 ? 64UL << 10 : 2UL << 20;
+}
+
 int ru_kind_ready(enum ru_kind kind)
 {
+	char path[128];
+
 	if (geteuid())
 		return ru_fail("needs root");
 	switch (kind) {
 	case RU_HUGETLB:
 		return hugetlb_pool();
 	case RU_THP:
+		if (ru_pmd > MAX_PMD)
+			return ru_fail("PMDs of %zu MB", ru_pmd >> 20);
 		return ru_switch(THP "enabled", "madvise", NULL, 0);
 	case RU_MTHP:
-		return ru_switch(THP "hugepages-64kB/enabled", "madvise", NULL, 0);
+		snprintf(path, sizeof(path), THP "hugepages-%zukB/enabled",
+			 mthp_size() >> 10);
+		return ru_switch(path, "madvise", NULL, 0);
 	default:
 		return 0;
 	}
@@ -658,10 +673,12 @@ int ru_map(struct ru_mem *m, enum ru_kind kind, size_t units)
 	m->kind = kind;
 	m->seed = ru_random();
 	m->unit = ru_page;
-	if (kind == RU_HUGETLB || kind == RU_THP)
+	if (kind == RU_HUGETLB)
 		align = m->unit = RU_HUGE;
+	if (kind == RU_THP)
+		align = m->unit = ru_pmd;
 	if (kind == RU_MTHP)
-		m->unit = RU_MTHP_SIZE, align = RU_HUGE;
+		m->unit = mthp_size(), align = ru_pmd;
 	m->len = units * m->unit;
 	m->nr = m->len / ru_page;
 	m->unit_nr = m->unit / ru_page;
@@ -669,9 +686,9 @@ int ru_map(struct ru_mem *m, enum ru_kind kind, size_t units)
 	m->addr = ru_reserve(m->len + m->unit, align);
 	if (!m->addr)
 		return ru_fail("no address space");
-	/* A range that starts off a PMD border gets no folio larger than 64K. */
+	/* A range that starts off a PMD border gets no folio larger than that. */
 	if (kind == RU_MTHP)
-		m->addr += RU_MTHP_SIZE;
+		m->addr += m->unit;
 
 	switch (kind) {
 	case RU_PFILE:
@@ -689,7 +706,7 @@ int ru_map(struct ru_mem *m, enum ru_kind kind, size_t units)
 		fd = open("/dev/zero", O_RDWR);
 		break;
 	case RU_HUGETLB:
-		flags |= MAP_ANONYMOUS | MAP_HUGETLB;
+		flags |= MAP_ANONYMOUS | RU_MAP_HUGE;
 		break;
 	default:
 		flags |= MAP_ANONYMOUS;
@@ -1168,12 +1185,15 @@ out:
 
 long ru_migrate_loop(long addr, long nr, long pid, long stride)
 {
-	void *pages[512];
-	int node[2], target[512], status[512], round;
+	void **pages = calloc(nr, sizeof(*pages));
+	int *target = calloc(nr, sizeof(*target));
+	int *status = calloc(nr, sizeof(*status));
+	int node[2], round;
 	long i;
 
-	if (nr > 512 || ru_nodes(node) < 2)
-		return -EINVAL;
+	/* It does not end by itself, so whoever kills it notices. */
+	if (!pages || !target || !status || ru_nodes(node) < 2)
+		_exit(97);
 	for (round = 0; ; round++) {
 		for (i = 0; i < nr; i++) {
 			pages[i] = (void *)(addr + i * stride);

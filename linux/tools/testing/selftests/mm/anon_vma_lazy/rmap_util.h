@@ -28,17 +28,20 @@
 #define TEST_TIMEOUT_DEFAULT 300
 #endif
 
-#define RU_HUGE		(2UL << 20)	/* PMD and hugetlb page size */
-#define RU_MTHP_SIZE	(64UL << 10)
+/* Also where a PMD maps more: arm64 has it as a block of contiguous entries. */
+#define RU_HUGE		(2UL << 20)
+#define RU_MAP_HUGE	(MAP_HUGETLB | 21 << MAP_HUGE_SHIFT)
 
 enum ru_kind {
 	RU_ANON,	/* small anonymous pages */
 	RU_PFILE,	/* private mapping of a file of a plain file system */
 	RU_SHMEM,	/* private mapping of a memfd */
 	RU_ZERO,	/* /dev/zero, private, with an offset that fits nothing */
-	RU_HUGETLB,	/* private hugetlb */
-	RU_THP,		/* PMD-sized folios */
-	RU_MTHP,	/* 64K folios */
+	RU_HUGETLB,	/* private hugetlb, 2M */
+	RU_THP,		/* PMD-sized folios: 2M, or 32M with pages of 16K */
+	RU_MTHP,	/* 64K folios, 2M with larger pages: what arm64 can map
+			 * with a block of contiguous entries
+			 */
 };
 
 /* Memory made by ru_map(), its pages numbered from 0 */
@@ -77,6 +80,7 @@ struct ru_view {
 	} while (0)
 
 extern size_t ru_page;		/* page size */
+extern size_t ru_pmd;		/* what a PMD maps */
 extern unsigned int ru_seed;	/* RU_SEED of the environment, or the time */
 
 const char *ru_error(void);

@@ -121,8 +121,8 @@ TEST_F(split, child_of_another_kind)
 	int other[4] = {
 		MAP_SHARED | MAP_ANONYMOUS,
 		MAP_PRIVATE | MAP_ANONYMOUS,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,
-		MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB,
+		MAP_PRIVATE | MAP_ANONYMOUS | RU_MAP_HUGE,
+		MAP_SHARED | MAP_ANONYMOUS | RU_MAP_HUGE,
 	};
 	int i, child[4], nr = 2;
 	size_t len;

@@ -207,7 +207,7 @@ TEST_F(collapse, moved)
 	int child;
 
 	RU_OK(small_pages(m));
-	to = ru_reserve(4 * RU_HUGE, RU_HUGE);
+	to = ru_reserve(4 * ru_pmd, ru_pmd);
 	RU_OK(ru_mremap_in(0, m->addr, m->len, m->len,
 			   MREMAP_MAYMOVE | MREMAP_FIXED, to + ru_page));
 	child = ru_fork(0);
@@ -216,13 +216,13 @@ TEST_F(collapse, moved)
 					       {child, to + ru_page})));
 	/* To where a huge page fits again */
 	RU_OK(ru_mremap_in(0, to + ru_page, m->len, m->len,
-			   MREMAP_MAYMOVE | MREMAP_FIXED, to + 2 * RU_HUGE));
-	to += 2 * RU_HUGE;
+			   MREMAP_MAYMOVE | MREMAP_FIXED, to + 2 * ru_pmd));
+	to += 2 * ru_pmd;
 	ru_fill(to, m->seed, 0, 1);
 	RU_OK(ru_madvise_in(0, to, m->len, MADV_COLLAPSE));
 	ASSERT_EQ(1, ru_is_thp(0, to));
 	RU_OK(ru_migrate(m, 0, m->nr, RU_VIEWS({0, to})));
-	RU_OK(ru_migrate(m, 0, m->nr, RU_VIEWS({child, to - 2 * RU_HUGE + ru_page})));
+	RU_OK(ru_migrate(m, 0, m->nr, RU_VIEWS({child, to - 2 * ru_pmd + ru_page})));
 	RU_OK(ru_exit(child));
 }
 

@@ -51,7 +51,7 @@ RU_KIND(uffd, thp, RU_THP);
 static int move(int fd, char *to, char *from, size_t len)
 {
 	struct uffdio_move mv = {
-		.dst = (long)to, .src = (long)from, .len = len,
+		.dst = (uintptr_t)to, .src = (uintptr_t)from, .len = len,
 	};
 
 	/*
@@ -61,7 +61,7 @@ static int move(int fd, char *to, char *from, size_t len)
 	 */
 	while (ioctl(fd, UFFDIO_MOVE, &mv)) {
 		if (errno != EAGAIN &&
-		    !(errno == ENOENT && ru_pagemap(0, (void *)(long)mv.src) &
+		    !(errno == ENOENT && ru_pagemap(0, (void *)(uintptr_t)mv.src) &
 					 (RU_PM_PRESENT | RU_PM_SWAP)))
 			return ru_fail("UFFDIO_MOVE: %s (moved %lld)",
 				       strerror(errno), (long long)mv.move);
@@ -78,7 +78,7 @@ static int move(int fd, char *to, char *from, size_t len)
 static int watch(int fd, char *addr, size_t len)
 {
 	struct uffdio_register reg = {
-		.range = { .start = (long)addr, .len = len },
+		.range = { .start = (uintptr_t)addr, .len = len },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 
@@ -88,7 +88,7 @@ static int watch(int fd, char *addr, size_t len)
 
 static int unwatch(int fd, char *addr, size_t len)
 {
-	struct uffdio_range range = { .start = (long)addr, .len = len };
+	struct uffdio_range range = { .start = (uintptr_t)addr, .len = len };
 
 	return ioctl(fd, UFFDIO_UNREGISTER, &range) ?
 		ru_fail("UFFDIO_UNREGISTER: %s", strerror(errno)) : 0;
