@@ -137,7 +137,8 @@ kernel_arch()
 	case $1 in
 	x86_64)	KARCH=x86 KIMAGE=arch/x86/boot/bzImage KCROSS=x86_64-linux-gnu- ;;
 	arm64)	KARCH=arm64 KIMAGE=arch/arm64/boot/Image KCROSS=aarch64-linux-gnu- ;;
-	*)	die "unknown architecture \"$1\"" "x86_64 or arm64" ;;
+	i386)	KARCH=i386 KIMAGE=arch/x86/boot/bzImage KCROSS=i686-linux-gnu- ;;
+	*)	die "unknown architecture \"$1\"" "x86_64, arm64 or i386" ;;
 	esac
 	[ "$1" != "$HOST_ARCH" ] || KCROSS=
 }
