@@ -3,6 +3,7 @@
 # (~/.cache/anon-vma-lazy or below $XDG_CACHE_HOME), results in out/.
 MAKEFLAGS += --no-print-directory
 ARCH ?= $(shell uname -m | sed s/aarch64/arm64/)
+FOREIGN := $(filter-out $(shell uname -m | sed s/aarch64/arm64/),$(ARCH))
 KERNEL ?= release
 ROOT ?= mini
 LAZY ?=
@@ -21,7 +22,7 @@ run: ## everything: packages, kernels, image, three boots with the workloads, re
 	@scripts/run $(OUT)
 
 setup: ## install the Debian packages that are missing
-	@scripts/setup
+	@scripts/setup $(FOREIGN)
 
 tree: ## unpack the kernel source and put our files and hooks into it
 	@scripts/source >/dev/null
@@ -77,15 +78,16 @@ check-source: ## which hook breaks on the newest source (SOURCE=tree, tarball or
 check: ## tests without a guest, at most 3 minutes
 	@tests/run check
 
+# With ARCH=arm64 or i386 only what there is for that one
 test: ## what CI runs: check, kernels, core guest tests; at most 60 minutes cold
-	@scripts/setup
+	@scripts/setup $(or $(FOREIGN),arm64)
 	@scripts/source >/dev/null
-	@tests/run test
+	@$(if $(FOREIGN),scripts/assemble && tests/run $(wildcard tests/guest/$(ARCH)*),tests/run test)
 
 test-full: ## everything else as well; long runs leave a dated log in evidence/
-	@scripts/setup
+	@scripts/setup $(or $(FOREIGN),arm64 i386)
 	@scripts/source >/dev/null
-	@tests/run full
+	@$(if $(FOREIGN),scripts/assemble && tests/run $(wildcard tests/guest/$(ARCH)* tests/full/$(ARCH)*),tests/run full)
 
 mutants: ## break the kernel in each way of tests/mutations, see the tests fail (MUTANT=)
 	@scripts/setup
