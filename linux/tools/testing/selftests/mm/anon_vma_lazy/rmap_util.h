@@ -200,8 +200,11 @@ int ru_audit(void);		/* 0 also where the kernel has none */
  * shrunk before, and the counters of lazy processes.  Some looks are taken, and
  * the lowest figures count, because others come and go.
  */
-enum { RU_ANON_VMA, RU_AVC, RU_LINK, RU_MMS, RU_ANON_VMAS, RU_LINKS,
-       RU_DISPLACED, RU_NR_COUNTS };
+enum ru_count {
+	RU_ANON_VMA, RU_AVC, RU_LINK, RU_MMS, RU_ANON_VMAS, RU_LINKS,
+	RU_DISPLACED, RU_NR_COUNTS
+};
+
 struct ru_counts {
 	long nr[RU_NR_COUNTS];		/* 0 where the kernel has none */
 	long size[RU_MMS];		/* of an object of a slab, in bytes */
