@@ -34,7 +34,6 @@
 
 #define pr_fmt(fmt) "anon_vma_lazy: " fmt
 
-#include <linux/hugetlb_inline.h>
 #include <linux/interval_tree_generic.h>
 #include <linux/kobject.h>
 #include <linux/mm.h>
