@@ -391,17 +391,6 @@ void anon_rmap_unlink(struct vm_area_struct *vma)
 	anon_rmap_free_avc(avc);
 }
 
-static bool anon_rmap_any_findable(struct ma_state *mas_detach)
-{
-	struct vm_area_struct *vma;
-
-	mas_set(mas_detach, 0);
-	mas_for_each(mas_detach, vma, ULONG_MAX)
-		if (vma->anon_vma)
-			return true;
-	return false;
-}
-
 /**
  * __anon_rmap_publish - let walkers find VMAs that leave mm_mt before the zap
  * @mm:		the process, mmap_lock held for write
@@ -415,8 +404,15 @@ void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
 			 int nr)
 {
 	struct mm_anon_rmap *rmap = &mm->anon_rmap;
+	struct vm_area_struct *vma = NULL;
 
-	if (mas_detach ? !anon_rmap_any_findable(mas_detach) : !rmap->detached)
+	if (mas_detach) {
+		mas_set(mas_detach, 0);
+		mas_for_each(mas_detach, vma, nr - 1)
+			if (vma->anon_vma)
+				break;
+	}
+	if (!vma && !rmap->detached)
 		return;
 
 	down_write(&rmap->rwsem);
@@ -429,22 +425,27 @@ void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
  * __anon_rmap_hide - make zapped VMAs unfindable before page tables are freed
  * @mm:		the process, mmap_lock held by the munmap
  * @mas_detach:	the tree of its VMAs, published or still in mm_mt (MAP_FIXED)
+ * @nr:		number of VMAs
  */
-void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach)
+void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach, int nr)
 {
 	struct mm_anon_rmap *rmap = &mm->anon_rmap;
 	struct vm_area_struct *vma;
+	bool locked = false;
 
-	if (!anon_rmap_any_findable(mas_detach))
+	mas_set(mas_detach, 0);
+	mas_for_each(mas_detach, vma, nr - 1) {
+		if (!vma->anon_vma)
+			continue;
+		if (!locked)
+			down_write(&rmap->rwsem);
+		locked = true;
+		anon_rmap_free_avc(anon_rmap_hide_vma(vma));
+	}
+	if (!locked)
 		return;
-
-	down_write(&rmap->rwsem);
 	rmap->detached = NULL;
 	rmap->nr_detached = 0;
-	mas_set(mas_detach, 0);
-	mas_for_each(mas_detach, vma, ULONG_MAX)
-		if (vma->anon_vma)
-			anon_rmap_free_avc(anon_rmap_hide_vma(vma));
 	up_write(&rmap->rwsem);
 }
 
@@ -576,6 +577,7 @@ static int anon_rmap_peek(struct folio *folio, struct vm_area_struct *vma,
 struct anon_walk {
 	struct folio *folio;
 	struct rmap_walk_control *rwc;
+	pgoff_t first, last;	/* index of its pages; of a KSM folio, nothing */
 	int trust;
 };
 
@@ -619,7 +621,8 @@ static bool anon_rmap_visit(struct anon_walk *walk, struct vm_area_struct *vma,
 	 * there after the flag was: a process that lost a folio does not get it
 	 * back.  What fork() shares from now on has been visited.
 	 */
-	if (!small || !PageAnonExclusive(&folio->page))
+	if (!small || atomic_read(&folio->_mapcount) > 0 ||
+	    !PageAnonExclusive(&folio->page))
 		return true;
 	smp_rmb();	/* the flag before the entry */
 	return anon_rmap_peek(folio, vma, addr) <= 0;
@@ -660,33 +663,30 @@ static bool anon_rmap_walk_range(struct anon_walk *walk, struct mm_struct *mm,
 
 static bool anon_rmap_walk_mm(struct anon_walk *walk, struct mm_struct *mm)
 {
-	pgoff_t first = folio_pgoff(walk->folio);
-	unsigned long addr, nr_pages = folio_nr_pages(walk->folio);
-	pgoff_t last = first + nr_pages - 1;
+	pgoff_t first = walk->first, last = walk->last;
 	struct rb_root_cached *displaced = &mm->anon_rmap.displaced;
 	struct vm_area_struct *hint = READ_ONCE(mm->anon_rmap.hint);
 	struct anon_vma_chain *avc;
+	unsigned long addr;
 
-	addr = hint && nr_pages == 1 ?
+	addr = hint && first == last ?
 	       __vma_address(hint, vma_anon_start(hint), first, 1) : -EFAULT;
 	if (addr == -EFAULT)
 		hint = NULL;
 	else if (!anon_rmap_visit(walk, hint, addr))
 		return false;
-	/* A small folio has one natural place; on 32 bits maybe out of reach. */
-	if ((!hint || hint->anon_delta) && last <= ULONG_MAX >> PAGE_SHIFT &&
-	    !anon_rmap_walk_range(walk, mm, first << PAGE_SHIFT,
-				  ((last + 1) << PAGE_SHIFT) - 1))
-		return false;
 
 	for (avc = displaced_tree_iter_first(displaced, first, last); avc;
 	     avc = displaced_tree_iter_next(avc, first, last)) {
 		addr = __vma_address(avc->vma, vma_anon_start(avc->vma), first,
-				     nr_pages);
+				     last - first + 1);
 		if (avc->vma != hint && !anon_rmap_visit(walk, avc->vma, addr))
 			return false;
 	}
-	return true;
+	/* A small folio has one natural place; on 32 bits maybe out of reach. */
+	return (hint && !hint->anon_delta) || last > ULONG_MAX >> PAGE_SHIFT ||
+	       anon_rmap_walk_range(walk, mm, first << PAGE_SHIFT,
+				    ((last + 1) << PAGE_SHIFT) - 1);
 }
 
 static bool anon_rmap_lock_read(struct mm_struct *mm,
@@ -718,7 +718,12 @@ bool anon_rmap_walk_ksm(struct anon_vma *anon_vma, struct folio *folio,
 			unsigned long addr, const struct mm_struct *owner,
 			bool forks, struct rmap_walk_control *rwc)
 {
-	struct anon_walk walk = { .folio = folio, .rwc = rwc, .trust = 1 };
+	struct anon_walk walk = {
+		.folio = folio, .rwc = rwc, .trust = 1,
+		.first = folio_pgoff(folio),
+		.last = folio_pgoff(folio) + folio_nr_pages(folio) - 1,
+	};
+	bool ksm = folio_test_ksm(folio);
 	struct anon_vma_mm_link *link;
 
 	lockdep_assert_held(&anon_vma->rwsem);
@@ -727,11 +732,11 @@ bool anon_rmap_walk_ksm(struct anon_vma *anon_vma, struct folio *folio,
 		struct mm_struct *mm = link->mm;
 		bool more;
 
-		if (forks ? mm == owner : mm != owner)
+		if ((mm == owner) == forks)
 			continue;
 		if (!anon_rmap_lock_read(mm, rwc))
 			return false;
-		if (folio_test_ksm(folio))
+		if (ksm)
 			more = anon_rmap_walk_range(&walk, mm, addr,
 						    addr + PAGE_SIZE - 1);
 		else

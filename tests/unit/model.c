@@ -315,7 +315,7 @@ static void clear_ptes(struct mm_struct *mm, struct ma_state *mas, bool dup)
 			else
 				step();
 		}
-	anon_rmap_hide(mm, mas);
+	anon_rmap_hide(mm, mas, mas->tree->nr);
 	mas_set(mas, 0);
 	mas_for_each(mas, vma, ULONG_MAX) {
 		unlink_anon_vmas(vma);

@@ -34,6 +34,7 @@ struct folio *folio_new(struct vm_area_struct *vma, unsigned long addr,
 	folio->id = ++folio_ids;
 	folio->page.folio = folio;
 	folio->nr_pages = nr_pages;
+	atomic_set(&folio->_mapcount, -1);
 	folio->exclusive = (1u << nr_pages) - 1;
 	folio->hugetlb = is_vm_hugetlb_page(vma);
 	folio_set_anon_vma(folio, vma->anon_vma);
@@ -50,6 +51,7 @@ struct folio *folio_new_part(struct folio *folio, unsigned int idx)
 	*part = (struct folio) {
 		.mapping = folio->mapping, .index = folio->index + idx, .nr_pages = 1,
 		.exclusive = folio->exclusive >> idx & 1, .id = ++folio_ids,
+		._mapcount = { -1 },
 	};
 	part->page.folio = part;
 	list_add_tail(&part->list, &folios);
@@ -72,10 +74,12 @@ void pte_set(struct mm_struct *mm, unsigned long addr, pte_t pte)
 	if (pte.folio) {
 		pte.folio->refs++;
 		pte.folio->mapcount += pte.kind != PTE_SWAP;
+		pte.folio->_mapcount.counter += pte.kind == PTE_PRESENT;
 	}
 	if (old) {
 		old->refs--;
 		old->mapcount -= ptep->kind != PTE_SWAP;
+		old->_mapcount.counter -= ptep->kind == PTE_PRESENT;
 	}
 	*ptep = pte;
 	if (old)

@@ -432,6 +432,7 @@ struct folio {
 	unsigned int nr_pages;
 	bool hugetlb, ksm;
 	/* Of the model */
+	atomic_t _mapcount;	/* Present entries, less one */
 	int mapcount;		/* Present and migration entries */
 	int refs;		/* All entries */
 	bool migrating;

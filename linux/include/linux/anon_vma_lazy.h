@@ -157,7 +157,7 @@ void anon_rmap_pre_update(struct vm_area_struct *vma);
 void anon_rmap_post_update(struct vm_area_struct *vma);
 void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
 			 int nr);
-void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach);
+void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach, int nr);
 int __anon_rmap_shift_stack(struct vm_area_struct *vma, unsigned long shift);
 void anon_rmap_lock_all(struct mm_struct *mm);
 void anon_rmap_unlock_all(struct mm_struct *mm);
@@ -197,10 +197,10 @@ static inline void anon_rmap_publish(struct mm_struct *mm,
 }
 
 static inline void anon_rmap_hide(struct mm_struct *mm,
-				  struct ma_state *mas_detach)
+				  struct ma_state *mas_detach, int nr)
 {
 	if (mm_anon_lazy(mm))
-		__anon_rmap_hide(mm, mas_detach);
+		__anon_rmap_hide(mm, mas_detach, nr);
 }
 
 static inline int anon_rmap_shift_stack(struct vm_area_struct *vma,
