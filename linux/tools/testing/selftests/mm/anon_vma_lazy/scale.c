@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mempolicy.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -72,11 +73,18 @@ static int stay(int generation, const int *up, const int *down)
 static void __attribute__((__noreturn__))
 chain(const struct ru_mem *m, int generations, const int *up, const int *down)
 {
+	pid_t top = getppid();
 	int g;
 
+	/* So that the death of @top is the end of a file */
+	close(up[0]);
+	close(down[1]);
 	for (g = 1; ; g++) {
 		pid_t pid;
 
+		/* An anon_vma is taken over from the dead, so let the parent die */
+		while (getppid() != top)
+			sched_yield();
 		/* A page of its own, one shared with its parent, one with all */
 		ru_fill(ru_at(m, g % 2), m->seed + g, 0, 1);
 		if ((g == 10 || g == generations) && stay(g, up, down))
