@@ -306,6 +306,63 @@ TEST_F(merge, growsdown)
 	ASSERT_EQ(0, munmap(ru_at(m, 5), 19 * ru_page));
 }
 
+/* A write of the kernel's, which fails where one of the program's would kill it */
+static long try_write(long addr, long b, long c, long d)
+{
+	int fds[2], ret;
+
+	if (pipe(fds) || write(fds[1], "", 1) != 1)
+		return -errno;
+	ret = read(fds[0], (void *)addr, 1) == 1 ? 0 : -errno;
+	close(fds[0]);
+	close(fds[1]);
+	return ret;
+}
+
+/*
+ * A stack near address 0, wiped at fork and moved up by the child, has a file
+ * offset that says nothing about the index of its pages, which is small: either
+ * it does not grow beyond index 0, or its pages are found all the same.
+ */
+TEST_F(merge, growsdown_wiped)
+{
+	struct ru_mem *m = &self->m;
+	char *space = ru_reserve(2048 * ru_page, ru_page), *top, *low, *to;
+	int child, grown;
+
+	RU_NEED(ru_numa_ready());
+	ASSERT_EQ(0, munmap(space, 2048 * ru_page));
+	top = space + 1000 * ru_page;
+	to = space + 2040 * ru_page;
+	low = (char *)(16 * ru_page);
+	ASSERT_EQ(top, mmap(top, 4 * ru_page, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN,
+			    -1, 0));
+	ru_fill(top, 1, 0, 4);
+	RU_OK(ru_mremap_in(0, top, 4 * ru_page, 4 * ru_page,
+			   MREMAP_MAYMOVE | MREMAP_FIXED, low));
+	RU_OK(ru_madvise_in(0, low, 4 * ru_page, MADV_WIPEONFORK));
+	child = ru_fork(0);
+	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
+
+	*m = (struct ru_mem){ .kind = RU_ANON, .addr = to - 20 * ru_page,
+			      .unit = ru_page, .unit_nr = 1, .nr = 24,
+			      .seed = ru_random() };
+	RU_OK(ru_fill_in(child, low, m->seed, 20, 4));
+	RU_OK(ru_mremap_in(child, low, 4 * ru_page, 4 * ru_page,
+			   MREMAP_MAYMOVE | MREMAP_FIXED, to));
+	RU_OK(ru_fill_in(child, ru_at(m, 10), m->seed, 10, 10));
+	grown = !ru_call(child, try_write, (long)ru_at(m, 0), 0, 0, 0);
+	TH_LOG("grown beyond index 0: %d", grown);
+	if (grown)
+		RU_OK(ru_fill_in(child, ru_at(m, 0), m->seed, 0, 10));
+	RU_OK(ru_migrate(m, 10, 14, RU_VIEWS({child, ru_at(m, 10)})));
+	if (grown)
+		RU_OK(ru_migrate(m, 0, 10, RU_VIEWS({child, ru_at(m, 0)})));
+	RU_OK(ru_exit(child));
+	ASSERT_EQ(0, munmap(low, 4 * ru_page));
+}
+
 /* A large folio with its VMA cut in the middle of it, here and there */
 FIXTURE(cut) { struct ru_mem m; };
 FIXTURE_VARIANT(cut) { enum ru_kind kind; };
