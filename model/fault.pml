@@ -8,7 +8,8 @@
  * vma->anon_vma goes through a store buffer: others see it when the buffer is
  * drained, at the latest at a barrier or when a lock is released.
  *
- * Mutations: PREPARE_NO_WMB, SPLIT_WITHOUT_VMA_LOCK, SPLIT_WITHOUT_M
+ * Mutations: PREPARE_NO_WMB, SPLIT_WITHOUT_VMA_LOCK, SPLIT_WITHOUT_M,
+ * NO_RANGE_CHECK
  */
 #include "lib.pml"
 
@@ -114,27 +115,39 @@ proctype split()
 	running--
 }
 
-/* A walk for the folio at one of the addresses, once it is mapped. */
+/*
+ * A walk for the folio at one of the addresses, once it is mapped, or for one
+ * that a relative has there, and this process not yet.
+ */
 proctype walk()
 {
 	byte addr, v;
-	bit seen;
+	bit mapped, seen;
 
 	if
 	:: addr = 0
 	:: addr = 1
 	fi;
-	pte[addr];
+	if
+	:: pte[addr] -> mapped = 1
+	:: true
+	fi;
 	down_read(M);
 	v = mm_mt[addr];			/* anon_rmap_find() */
 	if
 	:: vma[v].anon_vma ->			/* vma_findable() */
-	   property(unset_range_used, vma[v].start <= addr && addr < vma[v].end);
-	   seen = 1
+	   if
+#ifndef NO_RANGE_CHECK
+	   :: vma[v].start > addr || vma[v].end <= addr
+#endif
+	   :: else ->				/* anon_rmap_visit() */
+	      property(unset_range_used, vma[v].start <= addr && addr < vma[v].end);
+	      seen = 1
+	   fi
 	:: else
 	fi;
 	up_read(M);
-	property(mapped_page_missed, seen);
+	property(mapped_page_missed, seen || !mapped);
 	running--
 }
 

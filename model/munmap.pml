@@ -209,7 +209,7 @@ inline free_vma(v)
 inline anon_rmap_publish(v)
 {
 	if
-	:: vma[v].anon_vma ->			/* anon_rmap_any_findable() */
+	:: vma[v].anon_vma ->
 	   down_write(M);
 	   detached = v;
 	   up_write(M)

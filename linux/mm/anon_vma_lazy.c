@@ -22,7 +22,7 @@
  * allocated under the last two rwsems.
  *
  * - anon_vma->rwsem protects anon_vma->mms and the counters.  Huge page split
- *   and UFFDIO_MOVE hold it for write against every walk of a folio.
+ *   and UFFDIO_MOVE hold it for write against walks that must find an entry.
  * - mm->anon_rmap.rwsem is held for read by a walker for the whole visit of a
  *   process, and for write by whoever moves page table entries, changes the
  *   range of a faulted VMA, or makes one unfindable.
@@ -520,7 +520,8 @@ static struct vm_area_struct *anon_rmap_find(struct mm_struct *mm,
 
 	rcu_read_lock();
 	mas_for_each(&mas, vma, min(last, bound - 1))
-		if (vma_findable(vma))
+		/* Before it was faulted it may have shrunk. */
+		if (vma_findable(vma) && vma->vm_start <= last && vma->vm_end > addr)
 			break;
 	rcu_read_unlock();
 	return vma;
@@ -551,8 +552,8 @@ static int anon_rmap_first_detached(struct mm_struct *mm, unsigned long addr)
 }
 
 /*
- * A look at the page table without its lock.  The page tables of a findable VMA
- * stay.  Return 1 if the small folio is mapped there, 0 if it is not, and -1 if
+ * A look at the page table without its lock.  The upper levels stay, since the
+ * VMA is findable, and RCU keeps the last.  Return 1 if the small folio is mapped there, 0 if it is not, and -1 if
  * the entry is not present: it may be the folio's migration entry.
  */
 static int anon_rmap_peek(struct folio *folio, struct vm_area_struct *vma,
@@ -601,9 +602,8 @@ static bool anon_rmap_visit(struct anon_walk *walk, struct vm_area_struct *vma,
 	if (rwc->invalid_vma && rwc->invalid_vma(vma, rwc->arg))
 		return true;
 	/*
-	 * page_vma_mapped_walk() would look without the lock, too, after
-	 * ->rmap_one() has prepared for more.  Nobody moves the entry; fork()
-	 * copies it to a child before it can go away here.
+	 * Nobody moves the entry; fork() copies it to a child before it can go
+	 * away here.  The documentation says why it cannot be missed.
 	 */
 	if (small && !rwc->sync && --walk->trust < 0) {
 		walk->trust = anon_rmap_peek(folio, vma, addr) ? 32 : 0;
@@ -703,7 +703,7 @@ static bool anon_rmap_lock_read(struct mm_struct *mm,
 }
 
 /**
- * anon_rmap_walk_ksm - visit every VMA that may map a folio of a lazy anon_vma
+ * __anon_rmap_walk - visit every VMA that may map a folio of a lazy anon_vma
  * @anon_vma:	the anon_vma, locked by the caller
  * @folio:	an anonymous folio, small, large or hugetlb, or a KSM one
  * @addr:	where KSM merged @folio in @owner: the index of a KSM folio says
@@ -714,9 +714,9 @@ static bool anon_rmap_lock_read(struct mm_struct *mm,
  *
  * Return: false if the walk is over, true to go on with other anon_vmas.
  */
-bool anon_rmap_walk_ksm(struct anon_vma *anon_vma, struct folio *folio,
-			unsigned long addr, const struct mm_struct *owner,
-			bool forks, struct rmap_walk_control *rwc)
+bool __anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
+		      unsigned long addr, const struct mm_struct *owner,
+		      bool forks, struct rmap_walk_control *rwc)
 {
 	struct anon_walk walk = {
 		.folio = folio, .rwc = rwc, .trust = 1,
@@ -798,7 +798,7 @@ void collect_procs_anon_lazy(struct anon_vma *anon_vma, struct folio *folio,
 		.sync = true,
 	};
 
-	anon_rmap_walk_ksm(anon_vma, folio, ksm_addr, NULL, true, &rwc);
+	__anon_rmap_walk(anon_vma, folio, ksm_addr, NULL, true, &rwc);
 }
 #endif /* CONFIG_MEMORY_FAILURE */
 

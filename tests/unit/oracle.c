@@ -430,7 +430,7 @@ static void check_ksm(struct mm_struct *owner, unsigned long addr)
 		found = could = 0;
 		anon_vma_lock_read(anon_vma);
 		stamp++;
-		check(anon_rmap_walk_ksm(anon_vma, folio, addr, owner, forks, &rwc),
+		check(__anon_rmap_walk(anon_vma, folio, addr, owner, forks, &rwc),
 		      "ended early");
 		anon_vma_unlock_read(anon_vma);
 		list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {

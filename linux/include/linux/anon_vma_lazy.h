@@ -119,7 +119,7 @@ static inline void anon_rmap_unlock_mm(struct mm_struct *mm)
  *
  * __mt_dup() fills the child's tree with the parent's VMAs.  Release orders the
  * store of the child's own VMA.  Walkers see the new bound before any entry
- * copied after it: they visit the parent first and take its page table lock.
+ * copied after it: they visit the parent first, by page table lock or smp_rmb().
  */
 static inline void anon_rmap_fork_bound(struct mm_struct *mm,
 					unsigned long bound)
@@ -161,9 +161,9 @@ void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach, int nr)
 int __anon_rmap_shift_stack(struct vm_area_struct *vma, unsigned long shift);
 void anon_rmap_lock_all(struct mm_struct *mm);
 void anon_rmap_unlock_all(struct mm_struct *mm);
-bool anon_rmap_walk_ksm(struct anon_vma *anon_vma, struct folio *folio,
-			unsigned long addr, const struct mm_struct *owner,
-			bool forks, struct rmap_walk_control *rwc);
+bool __anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
+		      unsigned long addr, const struct mm_struct *owner,
+		      bool forks, struct rmap_walk_control *rwc);
 void collect_procs_anon_lazy(struct anon_vma *anon_vma, struct folio *folio,
 			     struct page *page, unsigned long ksm_addr,
 			     struct list_head *to_kill, int force_early);
@@ -175,7 +175,7 @@ static inline void anon_rmap_walk(struct anon_vma *anon_vma,
 				  struct folio *folio,
 				  struct rmap_walk_control *rwc)
 {
-	anon_rmap_walk_ksm(anon_vma, folio, 0, NULL, true, rwc);
+	__anon_rmap_walk(anon_vma, folio, 0, NULL, true, rwc);
 }
 
 static inline int anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm)
