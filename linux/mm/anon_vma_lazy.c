@@ -48,6 +48,7 @@
 #include <linux/sysfs.h>
 #include <linux/uaccess.h>
 
+#include "anon_vma_lazy_audit.h"
 #include "internal.h"
 
 static struct kmem_cache *anon_vma_mm_link_cachep;
@@ -230,6 +231,7 @@ int __anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm)
 		}
 	}
 
+	anon_rmap_stretch();
 	if (rmap->own.anon_vma)
 		return 0;
 	return anon_rmap_new_own(mm, oldmm->anon_rmap.own.anon_vma);
@@ -320,6 +322,7 @@ static int anon_rmap_displace(struct vm_area_struct *vma, pgoff_t delta)
 	displaced_tree_insert(avc, &rmap->displaced);
 	up_write(&rmap->rwsem);
 	anon_rmap_count(ANON_RMAP_DISPLACED, 1);
+	anon_rmap_stretch();
 	return 0;
 }
 
@@ -338,6 +341,7 @@ int anon_rmap_clone(struct vm_area_struct *dst, struct vm_area_struct *src)
 		return anon_rmap_displace(dst, dst->anon_delta);
 	/* The copy of a parent's VMA still has the parent's anon_vma. */
 	anon_rmap_prepare(dst);
+	anon_rmap_stretch();
 	return 0;
 }
 
@@ -419,6 +423,7 @@ void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
 	rmap->detached = mas_detach ? mas_detach->tree : NULL;
 	rmap->nr_detached = nr;
 	up_write(&rmap->rwsem);
+	anon_rmap_stretch();
 }
 
 /**
@@ -433,6 +438,7 @@ void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach, int nr)
 	struct vm_area_struct *vma;
 	bool locked = false;
 
+	anon_rmap_stretch();
 	mas_set(mas_detach, 0);
 	mas_for_each(mas_detach, vma, nr - 1) {
 		if (!vma->anon_vma)

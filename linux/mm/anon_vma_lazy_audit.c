@@ -14,6 +14,9 @@
  * or exit.  A folio that disagrees is therefore looked at again and again; only
  * one that never agrees is a mismatch, and then the page tables of all
  * processes are searched for the entries that the walk missed.
+ *
+ * /sys/kernel/debug/anon_vma_lazy/stretch_us is how long, at most, fork, mremap,
+ * split and munmap of a lazy process wait between steps that walks may see.
  */
 
 #define pr_fmt(fmt) "anon_vma_lazy: " fmt
@@ -27,6 +30,7 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/pagewalk.h>
+#include <linux/random.h>
 #include <linux/rmap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -34,6 +38,7 @@
 #include <linux/swap.h>
 #include <linux/swapops.h>
 
+#include "anon_vma_lazy_audit.h"
 #include "internal.h"
 
 #define AUDIT_LOOKS	20
@@ -43,6 +48,16 @@ static DEFINE_MUTEX(audit_mutex);
 static char audit_lines[AUDIT_LINES][160];
 static int audit_nr_lines;
 static unsigned long audit_folios, audit_mismatches, audit_structures;
+
+static u32 stretch_us;
+
+void anon_rmap_stretch(void)
+{
+	u32 us = READ_ONCE(stretch_us);
+
+	if (us)
+		fsleep(1 + get_random_u32_below(us));
+}
 
 static __printf(1, 2) void audit_say(const char *fmt, ...)
 {
@@ -360,9 +375,10 @@ static const struct file_operations audit_fops = {
 
 static int __init anon_vma_lazy_audit_init(void)
 {
-	debugfs_create_file("audit", 0600,
-			    debugfs_create_dir("anon_vma_lazy", NULL), NULL,
-			    &audit_fops);
+	struct dentry *dir = debugfs_create_dir("anon_vma_lazy", NULL);
+
+	debugfs_create_file("audit", 0600, dir, NULL, &audit_fops);
+	debugfs_create_u32("stretch_us", 0600, dir, &stretch_us);
 	return 0;
 }
 late_initcall(anon_vma_lazy_audit_init);
