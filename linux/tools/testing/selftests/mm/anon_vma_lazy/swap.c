@@ -12,7 +12,9 @@
 
 #include "rmap_util.h"
 
-FIXTURE(swap) { struct ru_mem m; };
+#define LRU_GEN "/sys/kernel/mm/lru_gen/enabled"
+
+FIXTURE(swap) { struct ru_mem m; char lru_gen[16]; };
 FIXTURE_VARIANT(swap) { enum ru_kind kind; };
 FIXTURE_SETUP(swap)
 {
@@ -22,6 +24,8 @@ FIXTURE_SETUP(swap)
 }
 FIXTURE_TEARDOWN(swap)
 {
+	if (self->lru_gen[0])
+		ru_write_str(LRU_GEN, self->lru_gen);
 	ru_stop();
 	ru_swap_stop();
 }
@@ -57,6 +61,28 @@ TEST_F(swap, shared)
 	RU_OK(ru_check_views(m, 0, m->nr, RU_VIEWS({0, m->addr},
 						   {grandchild, m->addr})));
 	RU_OK(ru_exit(grandchild));
+	RU_OK(ru_swap_out(m, 0, m->nr, RU_VIEWS({0, m->addr})));
+	RU_OK(ru_check(m->addr, m->seed, 0, m->nr));
+}
+
+/* The generations of MGLRU, of which reclaim and page tables are walked, too */
+TEST_F(swap, lru_gen)
+{
+	struct ru_mem *m = &self->m;
+	int child;
+	char *at;
+
+	RU_NEED(access(LRU_GEN, W_OK) ? ru_fail("no MGLRU") : 0);
+	RU_OK(ru_make(m, variant->kind, units(variant->kind)));
+	RU_OK(ru_switch(LRU_GEN, "y", self->lru_gen, sizeof(self->lru_gen)));
+	child = ru_fork(0);
+	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
+	at = ru_reserve(m->len, m->unit);
+	RU_OK(ru_mremap_in(child, m->addr, m->len, m->len,
+			   MREMAP_MAYMOVE | MREMAP_FIXED, at));
+	RU_OK(ru_swap_out(m, 0, m->nr, RU_VIEWS({0, m->addr}, {child, at})));
+	RU_OK(ru_check_in(child, at, m->seed, 0, m->nr));
+	RU_OK(ru_exit(child));
 	RU_OK(ru_swap_out(m, 0, m->nr, RU_VIEWS({0, m->addr})));
 	RU_OK(ru_check(m->addr, m->seed, 0, m->nr));
 }
