@@ -9,6 +9,7 @@
  * in debugfs.  /proc/self/fail-nth lets the Nth allocation of a task fail; what
  * remains of the number says whether there were that many.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -102,7 +103,38 @@ static const char *const counters[] = { "mms", "anon_vmas", "links", "displaced"
 #define NR_SLABS 4
 #define NR_COUNTERS 4
 
-struct figures { long slab[NR_SLABS], counter[NR_COUNTERS]; };
+/* By number of processes, from @base on */
+#define NR_BASES 9
+struct figures {
+	int base;
+	struct { bool seen; long slab[NR_SLABS], counter[NR_COUNTERS]; } at[NR_BASES];
+};
+
+/* Those that have memory */
+static int count_processes(void)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	char path[300];
+	long size;
+	int nr = 0;
+
+	while (proc && (entry = readdir(proc))) {
+		FILE *f;
+
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/statm", entry->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		nr += fscanf(f, "%ld", &size) == 1 && size;
+		fclose(f);
+	}
+	if (proc)
+		closedir(proc);
+	return nr;
+}
 
 static long slab_objects(const char *name)
 {
@@ -121,17 +153,25 @@ static long slab_objects(const char *name)
 }
 
 /*
- * The smallest of several looks: a slab that a CPU works on counts whole, and
- * others start and end programs, both of which only add.
+ * The smallest of several looks, for a slab that a CPU works on counts whole.
+ * Others start and end programs, so for each number of processes.
  */
-static void take(struct figures *f)
+static void take(struct figures *f, int base)
 {
 	char path[128];
-	int look, i;
+	int look, i, n;
+	bool first;
 	long value;
 
+	memset(f, 0, sizeof(*f));
+	f->base = base;
 	for (look = 0; look < 12; look++) {
 		usleep(150000);
+		n = count_processes() - base;
+		if (n < 0 || n >= NR_BASES)
+			continue;
+		first = !f->at[n].seen;
+		f->at[n].seen = true;
 		for (i = 0; i < NR_SLABS; i++) {
 			snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink",
 				 slabs[i]);
@@ -139,34 +179,57 @@ static void take(struct figures *f)
 		}
 		for (i = 0; i < NR_SLABS; i++) {
 			value = slab_objects(slabs[i]);
-			if (!look || value < f->slab[i])
-				f->slab[i] = value;
+			if (first || value < f->at[n].slab[i])
+				f->at[n].slab[i] = value;
 		}
 		for (i = 0; i < NR_COUNTERS; i++) {
 			snprintf(path, sizeof(path), COUNTERS "%s", counters[i]);
 			if (ru_read_long(path, &value))
 				value = 0;
-			if (!look || value < f->counter[i])
-				f->counter[i] = value;
+			if (first || value < f->at[n].counter[i])
+				f->at[n].counter[i] = value;
 		}
 	}
+}
+
+static void take_before(struct figures *f)
+{
+	take(f, count_processes() - NR_BASES / 2);
+}
+
+static int not_more_at(const struct figures *is, const struct figures *was, int n)
+{
+	int i;
+
+	if (!is->at[n].seen || !was->at[n].seen)
+		return ru_fail("never %d processes before and after", was->base + n);
+	for (i = 0; i < NR_COUNTERS; i++)
+		if (is->at[n].counter[i] > was->at[n].counter[i])
+			return ru_fail("counter %s was %ld and is %ld, %d processes",
+				       counters[i], was->at[n].counter[i],
+				       is->at[n].counter[i], was->base + n);
+	for (i = 0; i < NR_SLABS; i++)
+		if (is->at[n].slab[i] > was->at[n].slab[i])
+			return ru_fail("slab %s had %ld objects and has %ld, %d processes",
+				       slabs[i], was->at[n].slab[i],
+				       is->at[n].slab[i], was->base + n);
+	return 0;
 }
 
 static int not_more(const struct figures *was)
 {
 	struct figures is;
-	int i;
+	int n;
 
-	take(&is);
-	for (i = 0; i < NR_COUNTERS; i++)
-		if (is.counter[i] > was->counter[i])
-			return ru_fail("counter %s was %ld and is %ld", counters[i],
-				       was->counter[i], is.counter[i]);
-	for (i = 0; i < NR_SLABS; i++)
-		if (is.slab[i] > was->slab[i])
-			return ru_fail("slab %s had %ld objects and has %ld", slabs[i],
-				       was->slab[i], is.slab[i]);
-	return 0;
+	take(&is, was->base);
+	for (n = 0; n < NR_BASES; n++)
+		if (!not_more_at(&is, was, n))
+			return 0;
+	/* Say more than that there was nothing to compare */
+	for (n = 0; n < NR_BASES; n++)
+		if (is.at[n].seen && was->at[n].seen)
+			not_more_at(&is, was, n);
+	return -1;
 }
 
 /*
@@ -177,9 +240,13 @@ static int back(const struct figures *was)
 {
 	int look;
 
-	for (look = 0; look < 10 && not_more(was); look++)
-		;
-	return look < 10 ? ru_audit() : -1;
+	for (look = 0; look < 10; look++)
+		if (!not_more(was))
+			return ru_audit();
+	/* Who has it? */
+	if (system("cd /proc && grep -H . [0-9]*/comm [0-9]*/anon_rmap | sed 's/^/# /'"))
+		return -1;
+	return -1;
 }
 
 /*
@@ -577,7 +644,7 @@ FIXTURE_SETUP(fail)
 	RU_START();
 	RU_NEED(ready());
 	RU_OK(file_ready());
-	take(&self->before);
+	take_before(&self->before);
 }
 
 FIXTURE_TEARDOWN(fail)
@@ -608,7 +675,7 @@ FIXTURE_SETUP(family)
 	RU_START();
 	RU_NEED(ready());
 	RU_OK(file_ready());
-	take(&self->before);
+	take_before(&self->before);
 }
 FIXTURE_TEARDOWN(family)
 {
