@@ -890,9 +890,10 @@ static void check_all(void)
 static void live(void)
 {
 	unsigned int ops = 30 + rnd(my_depth > 1 ? 300 : 2000);
+	/* mremap() unmerges KSM pages first, and a signal ends that */
 	struct sigaction sa = {
 		.sa_sigaction = bus_handler,
-		.sa_flags = SA_SIGINFO | SA_NODEFER,
+		.sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART,
 	};
 	sigset_t bus;
 
