@@ -37,6 +37,7 @@
 #include <linux/seq_file.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
+#include <linux/xarray.h>
 
 #include "anon_vma_lazy_audit.h"
 #include "internal.h"
@@ -71,27 +72,41 @@ static __printf(1, 2) void audit_say(const char *fmt, ...)
 	pr_warn("audit: %s\n", audit_lines[audit_nr_lines++]);
 }
 
+struct audit_counted {
+	int nr;
+	struct xarray ptes;	/* of a KSM folio, by their place */
+};
+
+/*
+ * Where a child has an rmap_item of its own at the address of its parent's, a
+ * KSM walk comes by twice, in a regular process as well.
+ */
 static bool audit_count_one(struct folio *folio, struct vm_area_struct *vma,
 			    unsigned long addr, void *arg)
 {
 	DEFINE_FOLIO_VMA_WALK(pvmw, folio, vma, addr, 0);
-	int *found = arg;
+	struct audit_counted *found = arg;
 
 	while (page_vma_mapped_walk(&pvmw))
-		++*found;
+		if (!folio_test_ksm(folio) ||
+		    !xa_store(&found->ptes, (unsigned long)pvmw.pte / sizeof(pte_t),
+			      xa_mk_value(1), GFP_ATOMIC))
+			found->nr++;
 	return true;
 }
 
 static int audit_count(struct folio *folio)
 {
-	int found = 0;
+	struct audit_counted found = { };
 	struct rmap_walk_control rwc = {
 		.rmap_one = audit_count_one,
 		.arg = &found,
 	};
 
+	xa_init(&found.ptes);
 	rmap_walk(folio, &rwc);
-	return found;
+	xa_destroy(&found.ptes);
+	return found.nr;
 }
 
 struct audit_search {
