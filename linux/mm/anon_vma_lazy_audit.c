@@ -15,6 +15,9 @@
  * one that never agrees is a mismatch, and then the page tables of all
  * processes are searched for the entries that the walk missed.
  *
+ * The child of a process that had merged pages (KSM) and is gone has no reverse
+ * mapping of them until ksmd has come by, lazy or regular: that is a mismatch.
+ *
  * /sys/kernel/debug/anon_vma_lazy/stretch_us is how long, at most, fork, mremap,
  * split and munmap of a lazy process wait between steps that walks may see.
  */

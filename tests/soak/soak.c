@@ -63,6 +63,8 @@
 #define CGROUP		"/sys/fs/cgroup/soak"
 #define MM		"/sys/kernel/mm/"
 #define AUDIT		"/sys/kernel/debug/anon_vma_lazy/audit"
+#define KSM_SLEEP	"100"
+#define KSM_PAGES	"400"
 #define SWITCH		"/proc/sys/vm/anon_vma_lazy"
 
 #define COUNTERS							\
@@ -1208,8 +1210,8 @@ static void set_up(void)
 	put(MM "transparent_hugepage/hugepages-64kB/enabled", "always");
 	put(MM "transparent_hugepage/khugepaged/scan_sleep_millisecs", "200");
 	put(MM "transparent_hugepage/khugepaged/alloc_sleep_millisecs", "200");
-	put(MM "ksm/sleep_millisecs", "100");
-	put(MM "ksm/pages_to_scan", "400");
+	put(MM "ksm/sleep_millisecs", KSM_SLEEP);
+	put(MM "ksm/pages_to_scan", KSM_PAGES);
 	put(MM "ksm/run", "1");
 	put("/proc/sys/kernel/numa_balancing", "1");
 	/* On a loaded machine the guest's time runs while it does not. */
@@ -1252,6 +1254,27 @@ static time_t now(void)
 	return ts.tv_sec;
 }
 
+/*
+ * The child of a process that had merged pages and is gone has no reverse mapping
+ * of them, on any kernel, until ksmd has come by: let it see everybody.
+ */
+static void ksm_settle(void)
+{
+	long scans = number(MM "ksm/full_scans");
+	int i;
+
+	put(MM "ksm/pages_to_scan", "5000");
+	put(MM "ksm/sleep_millisecs", "1");
+	for (i = 0; number(MM "ksm/full_scans") < scans + 3; i++) {
+		if (i == 3000)
+			fail("ksmd did not come by within 5 minutes");
+		usleep(100000);
+	}
+	put(MM "ksm/run", "0");
+	put(MM "ksm/pages_to_scan", KSM_PAGES);
+	put(MM "ksm/sleep_millisecs", KSM_SLEEP);
+}
+
 /* While all is running; what does not fit is looked at again, all standing. */
 static void audit_busy(void)
 {
@@ -1265,7 +1288,6 @@ static void audit_busy(void)
 		return;
 	printf("%s\nonce more, with all processes stopped\n", found);
 	count(n_audits_repeated, 1);
-	put(MM "ksm/run", "0");
 	put(MM "transparent_hugepage/enabled", "never");
 	put(CGROUP "/cgroup.freeze", "1");
 	sh->pause = 1;
@@ -1275,6 +1297,7 @@ static void audit_busy(void)
 			fail("the processes did not stop within 2 minutes");
 		usleep(100000);
 	}
+	ksm_settle();
 	found = audit();
 	if (found)
 		fail("audit: %s", found);
