@@ -558,9 +558,9 @@ static int anon_rmap_first_detached(struct mm_struct *mm, unsigned long addr)
 }
 
 /*
- * A look at the page table without its lock.  The upper levels stay, since the
- * VMA is findable, and RCU keeps the last.  Return 1 if the small folio is mapped there, 0 if it is not, and -1 if
- * the entry is not present: it may be the folio's migration entry.
+ * A look at the page table without its lock.  The VMA is findable, so the upper
+ * levels stay; RCU keeps the last.  Return 1 if the small folio is mapped there,
+ * 0 if it is not, -1 if the entry is not present, maybe its migration entry.
  */
 static int anon_rmap_peek(struct folio *folio, struct vm_area_struct *vma,
 			  unsigned long addr)
