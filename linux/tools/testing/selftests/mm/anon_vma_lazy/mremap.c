@@ -386,6 +386,35 @@ TEST_F(pieces, beside_unfaulted)
 	RU_OK(ru_exit(child));
 }
 
+/*
+ * The faulted half comes home, to a neighbour that is not faulted: if they merge,
+ * that is faulted from then on.
+ */
+TEST_F(pieces, home_beside_unfaulted)
+{
+	struct ru_mem *m = &self->m;
+	size_t half;
+	int child;
+	char *to;
+
+	RU_NEED(ru_numa_ready());
+	RU_OK(ru_map(m, variant->kind, 8));
+	half = m->nr / 2;
+	to = place(m);
+	RU_OK(ru_mprotect_in(0, m->addr, half * ru_page, PROT_READ));
+	ru_fill(ru_at(m, half), m->seed, half, half);
+	RU_OK(move(0, m, half, half, ru_at(m, half), to));
+	RU_OK(ru_mprotect_in(0, m->addr, half * ru_page, PROT_READ | PROT_WRITE));
+	child = ru_fork(0);
+	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
+	RU_OK(move(0, m, half, half, to, ru_at(m, half)));
+	RU_OK(ru_migrate(m, half, half, RU_VIEWS({0, ru_at(m, half)},
+						 {child, to})));
+	ru_fill(m->addr, m->seed, 0, half);
+	RU_OK(ru_migrate(m, 0, half, RU_VIEWS({0, m->addr})));
+	RU_OK(ru_exit(child));
+}
+
 FIXTURE(large) { struct ru_mem m; };
 FIXTURE_VARIANT(large) { enum ru_kind kind; };
 FIXTURE_SETUP(large)
