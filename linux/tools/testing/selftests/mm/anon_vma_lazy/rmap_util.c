@@ -1334,14 +1334,17 @@ out:
 int ru_swap_out(const struct ru_mem *m, size_t first, size_t nr,
 		const struct ru_view *views, int nr_views)
 {
-	char path[128];
+	char path[128], stat[128], buf[1024];
 	int round, v, where = 0;
 	long left = 0;
 
 	snprintf(path, sizeof(path), "%s/memory.reclaim", cgroup_dir);
+	snprintf(stat, sizeof(stat), "%s/cpu.stat", cgroup_dir);
 	/*
 	 * Reclaim is asked for more than there is, and its answer is of no
-	 * interest.  It gives every page that was referenced another round.
+	 * interest.  It gives every page that was referenced another round.  It
+	 * leaves the active list alone while the cgroup's counts of the last two
+	 * seconds call the inactive one longer: cpu.stat brings them up to date.
 	 */
 	for (round = 0; round < 12; round++) {
 		char young[64];
@@ -1352,6 +1355,8 @@ int ru_swap_out(const struct ru_mem *m, size_t first, size_t nr,
 			if (ru_write_str(young, "1"))
 				return -1;
 		}
+		if (read_file(stat, buf, sizeof(buf)) <= 0)
+			return ru_fail("%s: no answer", stat);
 		ru_write_str(path, "64M");
 		left = present(m, nr, views, nr_views, &where);
 		if (left <= 0)
