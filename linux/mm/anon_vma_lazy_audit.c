@@ -77,7 +77,7 @@ static __printf(1, 2) void audit_say(const char *fmt, ...)
 
 struct audit_counted {
 	int nr;
-	struct xarray ptes;	/* of a KSM folio, by their place */
+	struct xarray ptes;	/* of a KSM folio, by their place in memory */
 };
 
 /*
@@ -90,11 +90,15 @@ static bool audit_count_one(struct folio *folio, struct vm_area_struct *vma,
 	DEFINE_FOLIO_VMA_WALK(pvmw, folio, vma, addr, 0);
 	struct audit_counted *found = arg;
 
-	while (page_vma_mapped_walk(&pvmw))
-		if (!folio_test_ksm(folio) ||
-		    !xa_store(&found->ptes, (unsigned long)pvmw.pte / sizeof(pte_t),
-			      xa_mk_value(1), GFP_ATOMIC))
-			found->nr++;
+	while (page_vma_mapped_walk(&pvmw)) {
+		/* Not pvmw.pte: with HIGHPTE, page tables share addresses. */
+		if (folio_test_ksm(folio) &&
+		    xa_store(&found->ptes,
+			     page_to_pfn(pmd_page(*pvmw.pmd)) * PTRS_PER_PTE +
+			     pte_index(pvmw.address), xa_mk_value(1), GFP_ATOMIC))
+			continue;
+		found->nr++;
+	}
 	return true;
 }
 
