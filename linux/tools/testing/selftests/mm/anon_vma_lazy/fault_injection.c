@@ -245,7 +245,7 @@ static int back(const struct figures *was)
 			return ru_audit();
 	/* Who has it? */
 	if (system("cd /proc && grep -H . [0-9]*/comm [0-9]*/anon_rmap | sed 's/^/# /'"))
-		return -1;
+		fprintf(stderr, "# the processes cannot be listed\n");
 	return -1;
 }
 
