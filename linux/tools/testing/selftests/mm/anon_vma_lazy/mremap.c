@@ -355,6 +355,18 @@ TEST_F(pieces, neighbours)
 	}
 }
 
+/* A mapping of which the second half is faulted, a VMA of its own by that */
+static int half_faulted(struct ru_mem *m, enum ru_kind kind, size_t *half)
+{
+	if (ru_map(m, kind, 8))
+		return -1;
+	*half = m->nr / 2;
+	if (ru_mprotect_in(0, m->addr, *half * ru_page, PROT_READ))
+		return -1;
+	ru_fill(ru_at(m, *half), m->seed, *half, *half);
+	return 0;
+}
+
 /*
  * Of one mapping of a file, the unfaulted half moves, and the faulted half behind
  * it.  The offset goes on across the border, what is known of the pages does not:
@@ -369,11 +381,8 @@ TEST_F(pieces, beside_unfaulted)
 	char *to;
 
 	RU_NEED(ru_numa_ready());
-	RU_OK(ru_map(m, variant->kind, 8));
-	half = m->nr / 2;
+	RU_OK(half_faulted(m, variant->kind, &half));
 	to = place(m);
-	RU_OK(ru_mprotect_in(0, m->addr, half * ru_page, PROT_READ));
-	ru_fill(ru_at(m, half), m->seed, half, half);
 	RU_OK(move(0, m, 0, half, m->addr, to));
 	RU_OK(ru_mprotect_in(0, to, half * ru_page, PROT_READ | PROT_WRITE));
 	RU_OK(move(0, m, half, half, ru_at(m, half), to + half * ru_page));
@@ -398,11 +407,8 @@ TEST_F(pieces, home_beside_unfaulted)
 	char *to;
 
 	RU_NEED(ru_numa_ready());
-	RU_OK(ru_map(m, variant->kind, 8));
-	half = m->nr / 2;
+	RU_OK(half_faulted(m, variant->kind, &half));
 	to = place(m);
-	RU_OK(ru_mprotect_in(0, m->addr, half * ru_page, PROT_READ));
-	ru_fill(ru_at(m, half), m->seed, half, half);
 	RU_OK(move(0, m, half, half, ru_at(m, half), to));
 	RU_OK(ru_mprotect_in(0, m->addr, half * ru_page, PROT_READ | PROT_WRITE));
 	child = ru_fork(0);
