@@ -312,8 +312,9 @@ static void bus_page(struct region *r, unsigned int page)
 			     r->addr + page * PAGE, r->tag[page]);
 		count(n_bus_after_failed_poison, 1);
 	}
-	if (madvise(r->addr + page * PAGE, PAGE, MADV_DONTNEED))
-		fail("MADV_DONTNEED of a poisoned page: %s", strerror(errno));
+	/* op_lock() checks what is locked. */
+	if (madvise(r->addr + page * PAGE, PAGE, MADV_DONTNEED_LOCKED))
+		fail("MADV_DONTNEED_LOCKED of a poisoned page: %s", strerror(errno));
 	r->tag[page] = base_tag(r, page);
 }
 
