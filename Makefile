@@ -25,10 +25,12 @@ setup: ## install the Debian packages that are missing
 	@scripts/setup $(FOREIGN)
 
 tree: ## unpack the kernel source and put our files and hooks into it
+	@scripts/setup
 	@scripts/source >/dev/null
 	@scripts/assemble
 
 kernel: ## build one kernel (KERNEL=, ARCH=)
+	@scripts/setup $(FOREIGN)
 	@scripts/source >/dev/null
 	@case $(KERNEL) in unpatched) ;; dev) scripts/dev-link ;; *) scripts/assemble ;; esac
 	@scripts/kernel --arch $(ARCH) $(KERNEL)
@@ -57,6 +59,7 @@ bench: ## costs, in instructions, on three kernels (QUICK=1: 5 minutes, else up 
 	@QUICK=$(QUICK) bench/run $(OUT)
 
 series: ## the change as a patch series, proven, in out/series
+	@scripts/setup
 	@scripts/source >/dev/null
 	@scripts/series $(abspath $(OUT))/series
 

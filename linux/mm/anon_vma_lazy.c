@@ -18,8 +18,8 @@
  * and until vma->anon_vma has been read as set nothing else of it is read.
  *
  * Locking.  mmap_lock -> i_mmap_rwsem -> anon_vma->rwsem -> mm->anon_rmap.rwsem
- * -> page table lock.  Never two of a kind; nothing that may enter reclaim is
- * allocated under the last two rwsems.
+ * -> page table lock.  Never two of either rwsem; nothing that may enter reclaim
+ * is allocated under them.
  *
  * - anon_vma->rwsem protects anon_vma->mms and the counters.  Huge page split
  *   and UFFDIO_MOVE hold it for write against walks that must find an entry.
