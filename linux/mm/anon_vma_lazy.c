@@ -397,26 +397,24 @@ void anon_rmap_unlink(struct vm_area_struct *vma)
 
 /**
  * __anon_rmap_publish - let walkers find VMAs that leave mm_mt before the zap
- * @mm:		the process, mmap_lock held for write
+ * @vma:	the first of them, mmap_lock held for write
  * @mas_detach:	the tree of the write-locked VMAs, at 0 to @nr - 1 in order of
  *		address, or NULL to take it back
  * @nr:		number of VMAs
  *
  * A migration entry in them must be removed.  To find a VMA twice is harmless.
  */
-void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
-			 int nr)
+void __anon_rmap_publish(struct vm_area_struct *vma,
+			 struct ma_state *mas_detach, int nr)
 {
-	struct mm_anon_rmap *rmap = &mm->anon_rmap;
-	struct vm_area_struct *vma = NULL;
+	struct mm_anon_rmap *rmap = &vma->vm_mm->anon_rmap;
 
 	if (mas_detach) {
-		mas_set(mas_detach, 0);
-		mas_for_each(mas_detach, vma, nr - 1)
-			if (vma->anon_vma)
-				break;
+		mas_set(mas_detach, 1);
+		while (vma && !vma->anon_vma)
+			vma = nr > 1 ? mas_find(mas_detach, nr - 1) : NULL;
 	}
-	if (!vma && !rmap->detached)
+	if (mas_detach ? !vma : !rmap->detached)
 		return;
 
 	down_write(&rmap->rwsem);
@@ -428,26 +426,26 @@ void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
 
 /**
  * __anon_rmap_hide - make zapped VMAs unfindable before page tables are freed
- * @mm:		the process, mmap_lock held by the munmap
- * @mas_detach:	the tree of its VMAs, published or still in mm_mt (MAP_FIXED)
+ * @vma:	the first of them, mmap_lock held by the munmap
+ * @mas_detach:	their tree, published or still in mm_mt (MAP_FIXED)
  * @nr:		number of VMAs
  */
-void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach, int nr)
+void __anon_rmap_hide(struct vm_area_struct *vma, struct ma_state *mas_detach,
+		      int nr)
 {
-	struct mm_anon_rmap *rmap = &mm->anon_rmap;
-	struct vm_area_struct *vma;
+	struct mm_anon_rmap *rmap = &vma->vm_mm->anon_rmap;
 	bool locked = false;
 
 	anon_rmap_stretch();
-	mas_set(mas_detach, 0);
-	mas_for_each(mas_detach, vma, nr - 1) {
+	mas_set(mas_detach, 1);
+	do {
 		if (!vma->anon_vma)
 			continue;
 		if (!locked)
 			down_write(&rmap->rwsem);
 		locked = true;
 		anon_rmap_free_avc(anon_rmap_hide_vma(vma));
-	}
+	} while (nr > 1 && (vma = mas_find(mas_detach, nr - 1)));
 	if (!locked)
 		return;
 	rmap->detached = NULL;

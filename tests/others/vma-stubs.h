@@ -21,8 +21,8 @@
 #define anon_rmap_pre_update(vma)		((void)(vma))
 #define anon_rmap_post_update(vma)		((void)(vma))
 #define anon_rmap_prepare(vma)			((void)(vma))
-#define anon_rmap_hide(mm, mas, nr)		((void)(mm), (void)(mas), (void)(nr))
-#define anon_rmap_publish(mm, mas, nr)		((void)(mm), (void)(mas), (void)(nr))
+#define anon_rmap_hide(vma, mas, nr)		((void)(vma), (void)(mas), (void)(nr))
+#define anon_rmap_publish(vma, mas, nr)		((void)(vma), (void)(mas), (void)(nr))
 #define anon_rmap_lock_all(mm)			((void)(mm))
 #define anon_rmap_unlock_all(mm)		((void)(mm))
 

@@ -298,6 +298,13 @@ static int gather(struct mm_struct *mm, unsigned long start, unsigned long end,
 	return 0;
 }
 
+/* vms->vma */
+static struct vm_area_struct *first_of(struct ma_state *mas)
+{
+	mas_set(mas, 0);
+	return mas_find(mas, 0);
+}
+
 /* vms_clear_ptes(): zap, hide, free page tables */
 static void clear_ptes(struct mm_struct *mm, struct ma_state *mas, bool dup)
 {
@@ -315,7 +322,7 @@ static void clear_ptes(struct mm_struct *mm, struct ma_state *mas, bool dup)
 			else
 				step();
 		}
-	anon_rmap_hide(mm, mas, mas->tree->nr);
+	anon_rmap_hide(first_of(mas), mas, mas->tree->nr);
 	mas_set(mas, 0);
 	mas_for_each(mas, vma, ULONG_MAX) {
 		unlink_anon_vmas(vma);
@@ -343,10 +350,10 @@ static int do_munmap(struct mm_struct *mm, unsigned long start, unsigned long en
 
 	if (err || !detached->nr)
 		goto out;
-	anon_rmap_publish(mm, &mas, detached->nr);
+	anon_rmap_publish(first_of(&mas), &mas, detached->nr);
 	point_dup();
 	if (unit_alloc_fails()) {
-		anon_rmap_publish(mm, NULL, 0);
+		anon_rmap_publish(first_of(&mas), NULL, 0);
 		mt_destroy(detached);
 		point();
 		err = -ENOMEM;

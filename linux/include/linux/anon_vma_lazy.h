@@ -155,9 +155,10 @@ int anon_rmap_clone(struct vm_area_struct *dst, struct vm_area_struct *src);
 void anon_rmap_unlink(struct vm_area_struct *vma);
 void anon_rmap_pre_update(struct vm_area_struct *vma);
 void anon_rmap_post_update(struct vm_area_struct *vma);
-void __anon_rmap_publish(struct mm_struct *mm, struct ma_state *mas_detach,
-			 int nr);
-void __anon_rmap_hide(struct mm_struct *mm, struct ma_state *mas_detach, int nr);
+void __anon_rmap_publish(struct vm_area_struct *vma,
+			 struct ma_state *mas_detach, int nr);
+void __anon_rmap_hide(struct vm_area_struct *vma, struct ma_state *mas_detach,
+		      int nr);
 int __anon_rmap_shift_stack(struct vm_area_struct *vma, unsigned long shift);
 void anon_rmap_lock_all(struct mm_struct *mm);
 void anon_rmap_unlock_all(struct mm_struct *mm);
@@ -189,18 +190,18 @@ static inline void anon_rmap_exit(struct mm_struct *mm)
 		__anon_rmap_exit(mm);
 }
 
-static inline void anon_rmap_publish(struct mm_struct *mm,
+static inline void anon_rmap_publish(struct vm_area_struct *vma,
 				     struct ma_state *mas_detach, int nr)
 {
-	if (mm_anon_lazy(mm))
-		__anon_rmap_publish(mm, mas_detach, nr);
+	if (mm_anon_lazy(vma->vm_mm))
+		__anon_rmap_publish(vma, mas_detach, nr);
 }
 
-static inline void anon_rmap_hide(struct mm_struct *mm,
+static inline void anon_rmap_hide(struct vm_area_struct *vma,
 				  struct ma_state *mas_detach, int nr)
 {
-	if (mm_anon_lazy(mm))
-		__anon_rmap_hide(mm, mas_detach, nr);
+	if (mm_anon_lazy(vma->vm_mm))
+		__anon_rmap_hide(vma, mas_detach, nr);
 }
 
 static inline int anon_rmap_shift_stack(struct vm_area_struct *vma,
