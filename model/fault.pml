@@ -6,10 +6,11 @@
  * One process.  VMA 1 covers two addresses; a thread faults at each of them
  * under the per-VMA lock while VMA 2 is split off at address 1.  The store to
  * vma->anon_vma goes through a store buffer: others see it when the buffer is
- * drained, at the latest at a barrier or when a lock is released.
+ * drained, at the latest at a barrier or when a lock is released.  Before it
+ * splits, mprotect() asks whether the VMA has been written to.
  *
- * Mutations: PREPARE_NO_WMB, SPLIT_WITHOUT_VMA_LOCK, SPLIT_WITHOUT_M,
- * NO_RANGE_CHECK
+ * Mutations: PREPARE_NO_WMB, MPROTECT_ASKS_EARLY, SPLIT_WITHOUT_VMA_LOCK,
+ * SPLIT_WITHOUT_M, NO_RANGE_CHECK
  */
 #include "lib.pml"
 
@@ -78,16 +79,27 @@ proctype fault(bit me)
 	running--
 }
 
-/* __split_vma() at address 1 */
+/* do_mprotect_pkey(), or __split_vma() at address 1 alone, as munmap() does */
 proctype split()
 {
-	bit locked;
+	bit locked, asked, answer;
 
 	mmap_write_locked = 1;
+	if
+	:: true ->
+#ifndef MPROTECT_ASKS_EARLY
+	   /* vma_anon_start_write() */
+	   atomic { !vma[1].readers -> vma[1].writer = 1 };
+#endif
+	   answer = vma[1].anon_vma;		/* security_file_mprotect() */
+	   asked = 1
+	:: true
+	fi;
 #ifndef SPLIT_WITHOUT_VMA_LOCK
 	/* vma_anon_start_write() */
 	atomic { !vma[1].readers -> vma[1].writer = 1 };
 #endif
+	property(asked_about_another, !asked || answer == vma[1].anon_vma);
 	d_step {				/* vm_area_dup() */
 		vma[2].start = 1;
 		vma[2].end = 2

@@ -17,6 +17,7 @@ hidden byte page_table_freed_in_use;
 hidden byte vma_freed_in_use;
 hidden byte foreign_vma_touched;		/* of another mm, or no VMA at all */
 hidden byte unset_range_used;			/* of a VMA under construction */
+hidden byte asked_about_another;		/* a question was answered, then the answer changed */
 hidden byte mm_freed_in_use;
 hidden byte anon_vma_freed_in_use;
 hidden byte foreign_anon_vma_used;		/* recycled for somebody else */
