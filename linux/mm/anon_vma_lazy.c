@@ -611,7 +611,6 @@ static bool anon_rmap_visit(struct anon_walk *walk, struct vm_area_struct *vma,
 	 */
 	if (small && !rwc->sync && --walk->trust < 0) {
 		walk->trust = anon_rmap_peek(folio, vma, addr) ? 32 : 0;
-		smp_rmb();	/* before the bound and the entry of a child */
 		if (!walk->trust)
 			return true;
 	}
@@ -725,12 +724,12 @@ bool __anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
 	struct anon_walk walk = {
 		.folio = folio, .rwc = rwc, .trust = 1,
 		.first = folio_pgoff(folio),
-		.last = folio_pgoff(folio) + folio_nr_pages(folio) - 1,
 	};
 	bool ksm = folio_test_ksm(folio);
 	struct anon_vma_mm_link *link;
 
 	lockdep_assert_held(&anon_vma->rwsem);
+	walk.last = walk.first + folio_nr_pages(folio) - 1;
 
 	list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
 		struct mm_struct *mm = link->mm;
@@ -748,6 +747,7 @@ bool __anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
 		up_read(&mm->anon_rmap.rwsem);
 		if (!more)
 			return false;
+		smp_rmb();	/* entries here before bound and entries of a child */
 	}
 	return true;
 }

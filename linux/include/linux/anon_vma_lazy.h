@@ -119,7 +119,7 @@ static inline void anon_rmap_unlock_mm(struct mm_struct *mm)
  *
  * __mt_dup() fills the child's tree with the parent's VMAs.  Release orders the
  * store of the child's own VMA.  Walkers see the new bound before any entry
- * copied after it: they visit the parent first, by page table lock or smp_rmb().
+ * copied after it: they visit the parent first, with smp_rmb() in between.
  */
 static inline void anon_rmap_fork_bound(struct mm_struct *mm,
 					unsigned long bound)
