@@ -553,10 +553,16 @@ static char *map_huge(char *addr)
 	return p;
 }
 
+static bool zeroes;	/* a part full of zeroes is replaced by the zero page */
+
 /* A new huge page; where one was split before, the page table is still there. */
 static void make_huge(char *p, char **pages, const uint64_t *tag)
 {
+	size_t at;
+
 	need(!madvise(p, HUGE, MADV_DONTNEED), "MADV_DONTNEED: %s", strerror(errno));
+	for (at = PAGE / 2; at < HUGE && !zeroes; at += PAGE)
+		p[at] = 1;
 	fill(pages[0], tag[0]);
 	fill(pages[1], tag[1]);
 	if (!is_huge(p))
@@ -608,6 +614,7 @@ static void split_exclusive(struct run *r) { walk_split(r, EXCLUSIVE); }
 static void split_shared(struct run *r) { walk_split(r, SHARED); }
 static void split_own_before(struct run *r) { walk_split(r, OWN_BEFORE); }
 static void split_own_after(struct run *r) { walk_split(r, OWN_AFTER); }
+static void split_zeroes(struct run *r) { zeroes = true; walk_split(r, OWN_AFTER); }
 
 /* ---- KSM ---- */
 
@@ -744,6 +751,7 @@ const struct bench_case walk_cases[] = {
 	{ "walk.split.shared", split_shared, I, few, few_small },
 	{ "walk.split.own-before", split_own_before, I, children, ten },
 	{ "walk.split.own-after", split_own_after, I, children, ten },
+	{ "walk.split.zeroes", split_zeroes, I, children, ten },
 	{ "ksm.merge", ksm_merge, I, merges, merges },
 	{ "ksm.move", ksm_move, I, few, few_small },
 	{ }
