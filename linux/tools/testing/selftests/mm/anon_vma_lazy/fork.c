@@ -284,13 +284,24 @@ TEST_F(fork, while_threads_fault)
 	RU_OK(ru_migrate(m, 0, 32, RU_VIEWS({0, m->addr})));
 }
 
-/* Pages migrate while their process forks: the copy gets each entry right. */
+/*
+ * Pages migrate while their process forks: the copy gets each entry right.
+ * Mappings that are left out make holes in the child's tree while walks look.
+ */
 TEST_F(fork, while_migrating)
 {
 	struct ru_mem *m = &self->m;
 	int i, mover, child;
 
 	RU_NEED(ru_numa_ready());
+	for (i = 0; i < 32; i++) {
+		char *p = mmap(NULL, 3 * ru_page, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		ASSERT_NE(MAP_FAILED, p);
+		ASSERT_EQ(0, madvise(p + ru_page, ru_page, MADV_DONTFORK));
+		p[0] = p[ru_page] = p[2 * ru_page] = 1;
+	}
 	RU_OK(ru_make(m, RU_ANON, 64));
 	mover = ru_fork(0);
 	ASSERT_LT(0, mover) TH_LOG("%s", ru_error());

@@ -85,6 +85,50 @@ TEST_F(huge, split_shared)
 	RU_OK(ru_exit(grandchild));
 }
 
+/*
+ * The split puts the zero page in the place of a part full of zeroes, so nothing
+ * is left there that says whether the part was exclusive: in all who share it
+ * the migration entry must go.
+ */
+TEST_F(huge, split_zeroes)
+{
+	struct ru_mem *m = &self->m;
+	int child, grandchild;
+	size_t half;
+	char *to;
+
+	if (access(SPLIT, W_OK))
+		SKIP(return, "no " SPLIT);
+	RU_OK(ru_make(m, variant->kind, 1));
+	half = m->nr / 2;
+	memset(m->addr, 0, half * ru_page);
+	child = ru_fork(0);
+	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
+	grandchild = ru_fork(child);
+	ASSERT_LT(0, grandchild) TH_LOG("%s", ru_error());
+	RU_OK(split(0, m->addr, m->len));
+	RU_OK(ru_check_zero_in(0, m->addr, half));
+	RU_OK(ru_check_zero_in(child, m->addr, half));
+	RU_OK(ru_check_zero_in(grandchild, m->addr, half));
+	to = ru_at(m, half);
+	RU_OK(ru_check_views(m, half, m->nr - half,
+			     RU_VIEWS({0, to}, {child, to}, {grandchild, to})));
+	RU_OK(ru_exit(grandchild));
+	RU_OK(ru_exit(child));
+
+	/* Of one process, which has a child that never mapped it */
+	child = ru_fork(0);
+	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
+	RU_OK(ru_make(m, variant->kind, 1));
+	memset(m->addr, 0, half * ru_page);
+	RU_OK(split(0, m->addr, m->len));
+	RU_OK(all_small(m->nr - half, 0, ru_at(m, half)));
+	RU_OK(ru_check_zero_in(0, m->addr, half));
+	ru_fill(m->addr, m->seed, 0, half);
+	RU_OK(ru_migrate(m, 0, m->nr, RU_VIEWS({0, m->addr})));
+	RU_OK(ru_exit(child));
+}
+
 /* VMAs cut through the folio, parts unmapped or moved, then split */
 TEST_F(huge, split_across_vmas)
 {
