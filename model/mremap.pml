@@ -253,7 +253,7 @@ inline do_munmap(v, addr)
 		property(page_lost, pte[addr] == NONE);
 		pte[addr] = NONE
 	};
-	if					/* __anon_rmap_hide() */
+	if					/* anon_rmap_unlink() */
 	:: vma[v].anon_vma ->
 	   down_write(M);
 	   d_step { detached = 0; anon_rmap_hide_vma(v); M.writer = 0 }

@@ -226,8 +226,8 @@ inline unpublish()
 	fi
 }
 
-/* __anon_rmap_hide() */
-inline anon_rmap_hide(v)
+/* free_pgtables(), unlink_anon_vmas(): anon_rmap_unlink(), anon_rmap_hide_vma() */
+inline anon_rmap_unlink(v)
 {
 	if
 	:: vma[v].anon_vma ->
@@ -252,9 +252,9 @@ inline vms_clear_ptes(v)
 	zap();
 #ifdef HIDE_LATE
 	free_pgtables();
-	anon_rmap_hide(v)
+	anon_rmap_unlink(v)
 #else
-	anon_rmap_hide(v);
+	anon_rmap_unlink(v);
 	free_pgtables()
 #endif
 }

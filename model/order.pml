@@ -79,7 +79,7 @@ inline munmap()
 	up_write(M(x));
 	d_step { MMAP_LOCK(x).writer = 0; MMAP_LOCK(x).readers++ };
 	page_table_lock(x);			/* unmap_vmas() */
-	down_write(M(x));			/* __anon_rmap_hide() */
+	down_write(M(x));			/* anon_rmap_unlink() */
 #ifdef A_UNDER_M
 	down_write(A(x));
 	up_write(A(x));
@@ -140,7 +140,7 @@ inline take_all_locks()
 {
 	down_write(MMAP_LOCK(x));
 	down_write(I_MMAP);
-	down_write(M(x));			/* anon_rmap_lock_all() */
+	down_write(M(x));			/* anon_rmap_lock_mm() */
 	up_write(M(x));
 	up_write(I_MMAP);
 	up_write(MMAP_LOCK(x))

@@ -37,6 +37,7 @@
 #include <linux/interval_tree_generic.h>
 #include <linux/kobject.h>
 #include <linux/mm.h>
+#include <linux/once.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/rmap.h>
@@ -54,6 +55,8 @@
 static struct kmem_cache *anon_vma_mm_link_cachep;
 
 static int sysctl_anon_vma_lazy __read_mostly = 1;
+
+DEFINE_STATIC_KEY_FALSE(anon_vma_lazy_key);
 
 enum anon_rmap_counter {
 	ANON_RMAP_MMS,
@@ -176,6 +179,8 @@ int anon_rmap_exec(struct mm_struct *mm)
 {
 	if (!READ_ONCE(sysctl_anon_vma_lazy))
 		return 0;
+	/* Everywhere, also where others wait for the first, before anyone is. */
+	DO_ONCE_SLEEPABLE(static_key_enable, &anon_vma_lazy_key.key);
 	mm->anon_rmap.lazy = true;
 	mm->anon_rmap.bound = ULONG_MAX;
 	anon_rmap_count(ANON_RMAP_MMS, 1);
@@ -283,20 +288,6 @@ void __anon_rmap_exit(struct mm_struct *mm)
 	}
 }
 
-/**
- * anon_rmap_prepare - note that a VMA may have anonymous pages from now on
- * @vma: a VMA of a lazy process, locked against changes of its range by
- *	 mmap_lock or the per-VMA lock, for read or write
- *	 Others may store the same value at the same time.
- */
-void anon_rmap_prepare(struct vm_area_struct *vma)
-{
-	/* The range first: pairs with the acquire in vma_findable(). */
-	smp_store_release(&vma->anon_vma, vma->vm_mm->anon_rmap.own.anon_vma);
-	/* Then the entry; who saw that, or its folio, has taken a lock since. */
-	smp_wmb();
-}
-
 /* Findable: stays so, and in its place, while the caller holds the rwsem. */
 static bool vma_findable(struct vm_area_struct *vma)
 {
@@ -363,6 +354,9 @@ static struct anon_vma_chain *anon_rmap_hide_vma(struct vm_area_struct *vma)
 
 	if (avc)
 		displaced_tree_remove(avc, &rmap->displaced);
+	/* A munmap in progress has zapped all its VMAs before it unlinks one. */
+	rmap->detached = NULL;
+	rmap->nr_detached = 0;
 	rmap->hint = NULL;
 	vma->displaced = NULL;
 	vma->anon_delta = 0;
@@ -373,6 +367,8 @@ static struct anon_vma_chain *anon_rmap_hide_vma(struct vm_area_struct *vma)
 /**
  * anon_rmap_unlink - make a VMA without anonymous pages unfindable
  * @vma: the VMA, write-locked, or of a process that has exited
+ *
+ * free_pgtables() calls it before it frees a page table of @vma.
  */
 void anon_rmap_unlink(struct vm_area_struct *vma)
 {
@@ -388,6 +384,7 @@ void anon_rmap_unlink(struct vm_area_struct *vma)
 		vma->displaced = NULL;
 		vma->anon_vma = NULL;
 	} else {
+		anon_rmap_stretch();
 		down_write(&rmap->rwsem);
 		avc = anon_rmap_hide_vma(vma);
 		up_write(&rmap->rwsem);
@@ -425,35 +422,6 @@ void __anon_rmap_publish(struct vm_area_struct *vma,
 }
 
 /**
- * __anon_rmap_hide - make zapped VMAs unfindable before page tables are freed
- * @vma:	the first of them, mmap_lock held by the munmap
- * @mas_detach:	their tree, published or still in mm_mt (MAP_FIXED)
- * @nr:		number of VMAs
- */
-void __anon_rmap_hide(struct vm_area_struct *vma, struct ma_state *mas_detach,
-		      int nr)
-{
-	struct mm_anon_rmap *rmap = &vma->vm_mm->anon_rmap;
-	bool locked = false;
-
-	anon_rmap_stretch();
-	mas_set(mas_detach, 1);
-	do {
-		if (!vma->anon_vma)
-			continue;
-		if (!locked)
-			down_write(&rmap->rwsem);
-		locked = true;
-		anon_rmap_free_avc(anon_rmap_hide_vma(vma));
-	} while (nr > 1 && (vma = mas_find(mas_detach, nr - 1)));
-	if (!locked)
-		return;
-	rmap->detached = NULL;
-	rmap->nr_detached = 0;
-	up_write(&rmap->rwsem);
-}
-
-/**
  * __anon_rmap_shift_stack - exec moves the pages of the stack inside its VMA
  * @vma:	the stack, extended over the old and the new place; mmap_lock
  *		held for write
@@ -464,8 +432,6 @@ void __anon_rmap_hide(struct vm_area_struct *vma, struct ma_state *mas_detach,
  */
 int __anon_rmap_shift_stack(struct vm_area_struct *vma, unsigned long shift)
 {
-	if (WARN_ON_ONCE(vma->displaced))
-		return -ENOMEM;
 	return anon_rmap_displace(vma, vma->anon_delta - (shift >> PAGE_SHIFT));
 }
 
@@ -486,21 +452,6 @@ void anon_rmap_post_update(struct vm_area_struct *vma)
 	if (vma->displaced)
 		displaced_tree_insert(vma->displaced,
 				      &vma->vm_mm->anon_rmap.displaced);
-}
-
-/* mm_take_all_locks(), mmap_lock held for write. */
-void anon_rmap_lock_all(struct mm_struct *mm)
-{
-	down_write(&mm->anon_rmap.rwsem);
-	mm->anon_rmap.all_locked = true;
-}
-
-/* mm_take_all_locks() may have failed before it came to us. */
-void anon_rmap_unlock_all(struct mm_struct *mm)
-{
-	if (mm->anon_rmap.all_locked)
-		up_write(&mm->anon_rmap.rwsem);
-	mm->anon_rmap.all_locked = false;
 }
 
 /*
@@ -582,7 +533,8 @@ static int anon_rmap_peek(struct folio *folio, struct vm_area_struct *vma,
 struct anon_walk {
 	struct folio *folio;
 	struct rmap_walk_control *rwc;
-	pgoff_t first, last;	/* index of its pages; of a KSM folio, nothing */
+	pgoff_t first, last;	/* index of its pages; by address: nothing */
+	bool by_address;
 	int trust;
 };
 
@@ -602,7 +554,8 @@ static bool anon_rmap_visit(struct anon_walk *walk, struct vm_area_struct *vma,
 		return true;
 
 	cond_resched();
-	WRITE_ONCE(vma->vm_mm->anon_rmap.hint, vma);
+	/* After the acquire in vma_findable(), for others who walk now. */
+	smp_store_release(&vma->vm_mm->anon_rmap.hint, vma);
 	if (rwc->invalid_vma && rwc->invalid_vma(vma, rwc->arg))
 		return true;
 	/*
@@ -621,8 +574,8 @@ static bool anon_rmap_visit(struct anon_walk *walk, struct vm_area_struct *vma,
 
 	/*
 	 * One process maps an exclusive page.  It is this one if the entry is
-	 * there after the flag was: a process that lost a folio does not get it
-	 * back.  What fork() shares from now on has been visited.
+	 * there after the flag was: who has no entry of a folio gets one by
+	 * fork() only.  What that shares from now on has been visited.
 	 */
 	if (!small || atomic_read(&folio->_mapcount) > 0 ||
 	    !PageAnonExclusive(&folio->page))
@@ -638,7 +591,7 @@ static bool anon_rmap_visit(struct anon_walk *walk, struct vm_area_struct *vma,
 static bool anon_rmap_walk_range(struct anon_walk *walk, struct mm_struct *mm,
 				 unsigned long start, unsigned long last)
 {
-	bool any = folio_test_ksm(walk->folio);
+	bool any = walk->by_address;
 	struct vm_area_struct *vma;
 	unsigned long addr = start;
 	int nr;
@@ -695,37 +648,34 @@ static bool anon_rmap_walk_mm(struct anon_walk *walk, struct mm_struct *mm)
 static bool anon_rmap_lock_read(struct mm_struct *mm,
 				struct rmap_walk_control *rwc)
 {
-	if (down_read_trylock(&mm->anon_rmap.rwsem))
+	if (!rwc->try_lock) {
+		down_read(&mm->anon_rmap.rwsem);
 		return true;
-	if (rwc->try_lock) {
-		rwc->contended = true;
-		return false;
 	}
-	down_read(&mm->anon_rmap.rwsem);
-	return true;
+	rwc->contended = !down_read_trylock(&mm->anon_rmap.rwsem);
+	return !rwc->contended;
 }
 
 /**
- * __anon_rmap_walk - visit every VMA that may map a folio of a lazy anon_vma
+ * anon_rmap_walk - visit every VMA that may map a folio of a lazy anon_vma
  * @anon_vma:	the anon_vma, locked by the caller
  * @folio:	an anonymous folio, small, large or hugetlb, or a KSM one
- * @addr:	where KSM merged @folio in @owner: the index of a KSM folio says
- *		nothing
+ * @addr:	where KSM merged @folio in @owner, as its index says nothing; or
+ *		-EFAULT: the caller found a folio with an index
  * @owner:	visit this process alone, or with @forks all others
  * @forks:	see @owner
  * @rwc:	what to do; with try_lock the walk ends at a contended process
  *
  * Return: false if the walk is over, true to go on with other anon_vmas.
  */
-bool __anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
-		      unsigned long addr, const struct mm_struct *owner,
-		      bool forks, struct rmap_walk_control *rwc)
+bool anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
+		    unsigned long addr, const struct mm_struct *owner,
+		    bool forks, struct rmap_walk_control *rwc)
 {
 	struct anon_walk walk = {
 		.folio = folio, .rwc = rwc, .trust = 1,
-		.first = folio_pgoff(folio),
+		.first = folio_pgoff(folio), .by_address = addr != -EFAULT,
 	};
-	bool ksm = folio_test_ksm(folio);
 	struct anon_vma_mm_link *link;
 
 	lockdep_assert_held(&anon_vma->rwsem);
@@ -739,7 +689,7 @@ bool __anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
 			continue;
 		if (!anon_rmap_lock_read(mm, rwc))
 			return false;
-		if (ksm)
+		if (walk.by_address)
 			more = anon_rmap_walk_range(&walk, mm, addr,
 						    addr + PAGE_SIZE - 1);
 		else
@@ -802,7 +752,7 @@ void collect_procs_anon_lazy(struct anon_vma *anon_vma, struct folio *folio,
 		.sync = true,
 	};
 
-	__anon_rmap_walk(anon_vma, folio, ksm_addr, NULL, true, &rwc);
+	anon_rmap_walk(anon_vma, folio, ksm_addr, NULL, true, &rwc);
 }
 #endif /* CONFIG_MEMORY_FAILURE */
 
@@ -852,7 +802,6 @@ int proc_pid_anon_rmap(struct seq_file *m, struct pid_namespace *ns,
 
 static ssize_t anon_rmap_counter_show(struct kobject *kobj,
 				      struct kobj_attribute *attr, char *buf);
-
 #define ANON_RMAP_ATTR(_name) __ATTR(_name, 0400, anon_rmap_counter_show, NULL)
 static struct kobj_attribute anon_rmap_counter_attrs[] = {
 	[ANON_RMAP_MMS]		= ANON_RMAP_ATTR(mms),

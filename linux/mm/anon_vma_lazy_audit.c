@@ -325,13 +325,11 @@ static void audit_mm(struct mm_struct *mm, struct task_struct *task)
 				    "chain of another VMA", vma->vm_start);
 		}
 	}
-	if (!rmap->detached) {
-		for (node = rb_first_cached(&rmap->displaced); node;
-		     node = rb_next(node))
-			displaced--;
-		audit_check(!displaced, task, "displaced VMAs not in the tree",
-			    displaced);
-	}
+	/* The tree may have more, those of a munmap in progress. */
+	for (node = rb_first_cached(&rmap->displaced); node; node = rb_next(node))
+		displaced--;
+	audit_check(displaced <= 0, task, "displaced VMAs not in the tree",
+		    displaced);
 	up_read(&rmap->rwsem);
 }
 

@@ -12,18 +12,16 @@
 /* Never true: what is behind it is to compile */
 #define anon_delta				vm_pgoff
 #define mm_anon_lazy(mm)			((void)(mm), 0)
-#define vma_anon_init(vma)			INIT_LIST_HEAD(&(vma)->anon_vma_chain)
 #define vma_anon_start_write(vma)		((void)(vma))
 #define vma_anon_delta(vma)			0UL
 #define vma_anon_start(vma)			((vma)->vm_pgoff)
+#define anon_rmap_lock_mm(mm)			((void)(mm))
+#define anon_rmap_unlock_mm(mm)			((void)(mm))
 #define anon_rmap_lock_write(mm, anon_vma)	anon_vma_lock_write(anon_vma)
 #define anon_rmap_unlock_write(mm, anon_vma)	anon_vma_unlock_write(anon_vma)
 #define anon_rmap_pre_update(vma)		((void)(vma))
 #define anon_rmap_post_update(vma)		((void)(vma))
 #define anon_rmap_prepare(vma)			((void)(vma))
-#define anon_rmap_hide(vma, mas, nr)		((void)(vma), (void)(mas), (void)(nr))
 #define anon_rmap_publish(vma, mas, nr)		((void)(vma), (void)(mas), (void)(nr))
-#define anon_rmap_lock_all(mm)			((void)(mm))
-#define anon_rmap_unlock_all(mm)		((void)(mm))
 
 #endif /* VMA_STUBS_H */

@@ -47,7 +47,7 @@ static struct vm_area_struct *vma_dup(struct vm_area_struct *orig)
 	if (!vma)
 		return NULL;
 	*vma = *orig;
-	vma_anon_init(vma);
+	vma_anon_dup(vma);
 	return vma;
 }
 
@@ -305,7 +305,7 @@ static struct vm_area_struct *first_of(struct ma_state *mas)
 	return mas_find(mas, 0);
 }
 
-/* vms_clear_ptes(): zap, hide, free page tables */
+/* vms_clear_ptes(): zap, then unlink a VMA and free its page tables, the next... */
 static void clear_ptes(struct mm_struct *mm, struct ma_state *mas, bool dup)
 {
 	struct vm_area_struct *vma;
@@ -322,13 +322,12 @@ static void clear_ptes(struct mm_struct *mm, struct ma_state *mas, bool dup)
 			else
 				step();
 		}
-	anon_rmap_hide(first_of(mas), mas, mas->tree->nr);
 	mas_set(mas, 0);
 	mas_for_each(mas, vma, ULONG_MAX) {
 		unlink_anon_vmas(vma);
 		vma->pgtables_freed = true;
+		point();
 	}
-	point();
 }
 
 static void free_detached(struct ma_state *mas)
@@ -599,6 +598,7 @@ static void op_map(const u8 *arg)
 			.vm_mm = mm, .vm_start = start, .vm_end = end,
 			.vm_flags = r.flags, .vm_pgoff = r.pgoff, .vm_file = r.file,
 		};
+		INIT_LIST_HEAD(&vma->anon_vma_chain);	/* vma_init() */
 		vma_anon_init(vma);
 		vma_store(mm, vma);
 	}
@@ -1168,7 +1168,7 @@ static void op_lockall(const u8 *arg)
 	if (!mm)
 		return;
 	write_lock(mm);
-	anon_rmap_lock_all(mm);
+	anon_rmap_lock_mm(mm);
 	unit_thread = THREAD_CHECK;
 	list_for_each_entry(folio, &folios, list) {
 		struct anon_vma_mm_link *link;
@@ -1184,8 +1184,7 @@ static void op_lockall(const u8 *arg)
 		      "folio %lu, mm %d", folio->id, mm->id);
 	}
 	unit_thread = THREAD_OPS;
-	anon_rmap_unlock_all(mm);
-	anon_rmap_unlock_all(mm);	/* Twice does nothing */
+	anon_rmap_unlock_mm(mm);
 	write_unlock(mm);
 }
 

@@ -130,6 +130,7 @@ static bool walk_one(struct folio *folio, struct vm_area_struct *vma,
 	struct mm_struct *mm = vma->vm_mm;
 	struct walk *w = arg;
 	unsigned long end;
+	bool more = true;
 
 	w->visits++;
 	model_visits++;
@@ -148,6 +149,9 @@ static bool walk_one(struct folio *folio, struct vm_area_struct *vma,
 			continue;
 		if (w->background && pte->kind != w->from)
 			continue;
+		/* remove_migration_pte(): an exclusive entry of a small folio is the only one */
+		if (pte->kind == PTE_MIGRATION && w->to == PTE_PRESENT && !folio_test_large(folio))
+			more = !pte_exclusive(*pte);
 		check(vma_anon_index(vma, addr) == folio->index + pte->idx,
 		      "folio %lu at %lx of mm %d: index %lx", folio->id, addr,
 		      mm->id, folio->index);
@@ -168,7 +172,7 @@ static bool walk_one(struct folio *folio, struct vm_area_struct *vma,
 		check(pte->kind == w->from, "folio %lu", folio->id);
 		pte_change(mm, addr, w->to, pte_exclusive(*pte));
 	}
-	return true;
+	return more;
 }
 
 static void print_state(void)
@@ -221,7 +225,7 @@ int walk_folio(struct folio *folio, struct walk *w, bool locked)
 	stamp++;
 	model_walks++;
 	w->found = w->visits = 0;
-	anon_rmap_walk(anon_vma, folio, &rwc);
+	anon_rmap_walk(anon_vma, folio, -EFAULT, NULL, true, &rwc);
 	if (!locked)
 		anon_vma_unlock_read(anon_vma);
 	if (w->found != mapcount)
@@ -241,7 +245,7 @@ bool walk_contended(struct folio *folio)
 
 	anon_vma_lock_read(folio_anon_vma(folio));
 	stamp++;
-	anon_rmap_walk(folio_anon_vma(folio), folio, &rwc);
+	anon_rmap_walk(folio_anon_vma(folio), folio, -EFAULT, NULL, true, &rwc);
 	anon_vma_unlock_read(folio_anon_vma(folio));
 	return rwc.contended;
 }
@@ -302,7 +306,7 @@ static void *background_thread(void *unused)
 			if (to == PTE_MIGRATION && !folio->mapcount)
 				continue;
 			anon_vma_lock_read(anon_vma);
-			anon_rmap_walk(anon_vma, folio, &rwc);
+			anon_rmap_walk(anon_vma, folio, -EFAULT, NULL, true, &rwc);
 			anon_vma_unlock_read(anon_vma);
 		}
 		for (p = 0; p < NR_MMS; p++)
@@ -430,7 +434,7 @@ static void check_ksm(struct mm_struct *owner, unsigned long addr)
 		found = could = 0;
 		anon_vma_lock_read(anon_vma);
 		stamp++;
-		check(__anon_rmap_walk(anon_vma, folio, addr, owner, forks, &rwc),
+		check(anon_rmap_walk(anon_vma, folio, addr, owner, forks, &rwc),
 		      "ended early");
 		anon_vma_unlock_read(anon_vma);
 		list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
@@ -496,7 +500,7 @@ static void check_memory_failure(struct folio *folio)
 	killed = 0;
 	stamp++;
 	anon_vma_lock_read(folio_anon_vma(folio));
-	collect_procs_anon_lazy(folio_anon_vma(folio), folio, &page, 0, NULL, 1);
+	collect_procs_anon_lazy(folio_anon_vma(folio), folio, &page, -EFAULT, NULL, 1);
 	anon_vma_unlock_read(folio_anon_vma(folio));
 	check(killed == want, "folio %lu: %d of %d", folio->id, killed, want);
 }
@@ -535,7 +539,7 @@ static void check_mm(struct mm_struct *mm, bool failed, long *links, long *displ
 		      mm->id);
 	}
 	check(failed || rmap->bound == ULONG_MAX, "mm %d: bound", mm->id);
-	check(!rmap->detached && !rmap->nr_detached && !rmap->all_locked, "mm %d", mm->id);
+	check(!rmap->detached && !rmap->nr_detached, "mm %d", mm->id);
 	mas_for_each(&mas, vma, ULONG_MAX) {
 		if (vma == VMA_END)
 			break;

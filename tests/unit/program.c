@@ -278,7 +278,7 @@ static int walk_calls(struct folio *folio, struct rmap_walk_control *rwc, int la
 	calls = 0;
 	last_call = last;
 	anon_vma_lock_read(anon_vma);
-	anon_rmap_walk(anon_vma, folio, rwc);
+	anon_rmap_walk(anon_vma, folio, -EFAULT, NULL, true, rwc);
 	anon_vma_unlock_read(anon_vma);
 	return calls;
 }
@@ -361,7 +361,7 @@ void model_test_off(void)
 	check(!anon_rmap_exec(mm) && !mm_anon_lazy(mm), "exec");
 	unit_early_param("on");
 	check(unit_objects(NULL) == before && !counter("mms"), "allocated");
-	vma_anon_init(&vma);
+	vma_anon_dup(&vma);
 	check(list_empty(&vma.anon_vma_chain), "a list of chains");
 	check(vma_anon_index(&vma, addr_of(6)) == 78 && !vma_anon_delta(&vma), "index");
 	proc_pid_anon_rmap(&m, NULL, NULL, &task);

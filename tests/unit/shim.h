@@ -60,6 +60,13 @@ void unit_fail(const char *file, int line, const char *fmt, ...);
 #define smp_load_acquire(p)	(*(p))
 #define cond_resched()		do { } while (0)
 #define might_sleep()		do { } while (0)
+/* Static keys: a variable */
+#define DECLARE_STATIC_KEY_FALSE(name)	extern struct { bool key; } name
+#define DEFINE_STATIC_KEY_FALSE(name)	__typeof__(name) name
+#define static_branch_likely(k)		((k)->key)
+#define static_key_enable(k)		(*(k) = true)
+#define DO_ONCE_SLEEPABLE(fn, ...)					\
+	do { static bool _done; if (!_done) fn(__VA_ARGS__); _done = true; } while (0)
 #define BUILD_BUG_ON(x)		_Static_assert(!(x), #x)
 #define IS_ENABLED(x)		(x)
 

@@ -44,7 +44,6 @@ struct anon_vma_mm_link {
  * @nr_detached: number of entries in @detached
  * @lazy:	the mode; set by exec or fork before the first VMA exists,
  *		constant then
- * @all_locked:	mm_take_all_locks() holds @rwsem; protected by mmap_lock
  */
 struct mm_anon_rmap {
 	struct rw_semaphore rwsem;
@@ -56,7 +55,6 @@ struct mm_anon_rmap {
 	struct vm_area_struct *hint;
 	int nr_detached;
 	bool lazy;
-	bool all_locked;
 };
 
 #endif /* CONFIG_ANON_VMA_LAZY */

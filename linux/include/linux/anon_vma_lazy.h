@@ -7,7 +7,8 @@
  * left of them but what the callers did before.
  */
 
-#include <linux/mm_types.h>
+#include <linux/jump_label.h>
+#include <linux/mm.h>
 
 struct anon_vma;
 struct ma_state;
@@ -15,6 +16,15 @@ struct pid;
 struct pid_namespace;
 struct rmap_walk_control;
 struct seq_file;
+
+DECLARE_STATIC_KEY_FALSE(anon_vma_lazy_key);
+
+/* Has there been a lazy process?  The answer changes once, and is a no-op. */
+static inline bool anon_vma_lazy_used(void)
+{
+	return IS_ENABLED(CONFIG_ANON_VMA_LAZY) &&
+	       static_branch_likely(&anon_vma_lazy_key);
+}
 
 /**
  * mm_anon_lazy - is the anonymous rmap of a process kept per process?
@@ -25,16 +35,25 @@ struct seq_file;
 static inline bool mm_anon_lazy(const struct mm_struct *mm)
 {
 #ifdef CONFIG_ANON_VMA_LAZY
-	return mm->anon_rmap.lazy;
+	return anon_vma_lazy_used() && mm->anon_rmap.lazy;
 #else
 	return false;
 #endif
 }
 
-/* Initialise the rmap fields of a VMA that is new, or a byte copy. */
+/* A new VMA: in the place of the empty list of a regular process. */
 static inline void vma_anon_init(struct vm_area_struct *vma)
 {
-	if (vma->vm_mm && mm_anon_lazy(vma->vm_mm))
+	if (mm_anon_lazy(vma->vm_mm)) {
+		vma->displaced = NULL;
+		vma->anon_delta = 0;
+	}
+}
+
+/* A byte copy of a VMA. */
+static inline void vma_anon_dup(struct vm_area_struct *vma)
+{
+	if (mm_anon_lazy(vma->vm_mm))
 		vma->displaced = NULL;
 	else
 		INIT_LIST_HEAD(&vma->anon_vma_chain);
@@ -126,7 +145,24 @@ static inline void anon_rmap_fork_bound(struct mm_struct *mm,
 {
 #ifdef CONFIG_ANON_VMA_LAZY
 	/* Pairs with the acquire in anon_rmap_find(). */
-	smp_store_release(&mm->anon_rmap.bound, bound);
+	if (mm_anon_lazy(mm))
+		smp_store_release(&mm->anon_rmap.bound, bound);
+#endif
+}
+
+/**
+ * anon_rmap_prepare - note that a VMA may have anonymous pages from now on
+ * @vma: a VMA of a lazy process, locked against changes of its range by
+ *	 mmap_lock or the per-VMA lock, for read or write
+ *	 Others may store the same value at the same time.
+ */
+static inline void anon_rmap_prepare(struct vm_area_struct *vma)
+{
+#ifdef CONFIG_ANON_VMA_LAZY
+	/* The range first: pairs with the acquire in vma_findable(). */
+	smp_store_release(&vma->anon_vma, vma->vm_mm->anon_rmap.own.anon_vma);
+	/* Then the entry; who saw that, or its folio, has taken a lock since. */
+	smp_wmb();
 #endif
 }
 
@@ -150,34 +186,21 @@ extern struct kmem_cache *anon_vma_chain_cachep;
 /* All below is for lazy processes only; callers have asked mm_anon_lazy(). */
 int __anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm);
 void __anon_rmap_exit(struct mm_struct *mm);
-void anon_rmap_prepare(struct vm_area_struct *vma);
 int anon_rmap_clone(struct vm_area_struct *dst, struct vm_area_struct *src);
 void anon_rmap_unlink(struct vm_area_struct *vma);
 void anon_rmap_pre_update(struct vm_area_struct *vma);
 void anon_rmap_post_update(struct vm_area_struct *vma);
 void __anon_rmap_publish(struct vm_area_struct *vma,
 			 struct ma_state *mas_detach, int nr);
-void __anon_rmap_hide(struct vm_area_struct *vma, struct ma_state *mas_detach,
-		      int nr);
 int __anon_rmap_shift_stack(struct vm_area_struct *vma, unsigned long shift);
-void anon_rmap_lock_all(struct mm_struct *mm);
-void anon_rmap_unlock_all(struct mm_struct *mm);
-bool __anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
-		      unsigned long addr, const struct mm_struct *owner,
-		      bool forks, struct rmap_walk_control *rwc);
+bool anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
+		    unsigned long addr, const struct mm_struct *owner,
+		    bool forks, struct rmap_walk_control *rwc);
 void collect_procs_anon_lazy(struct anon_vma *anon_vma, struct folio *folio,
 			     struct page *page, unsigned long ksm_addr,
 			     struct list_head *to_kill, int force_early);
 int proc_pid_anon_rmap(struct seq_file *m, struct pid_namespace *ns,
 		       struct pid *pid, struct task_struct *task);
-
-/* All processes, for a folio that has an index. */
-static inline void anon_rmap_walk(struct anon_vma *anon_vma,
-				  struct folio *folio,
-				  struct rmap_walk_control *rwc)
-{
-	__anon_rmap_walk(anon_vma, folio, 0, NULL, true, rwc);
-}
 
 static inline int anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm)
 {
@@ -195,13 +218,6 @@ static inline void anon_rmap_publish(struct vm_area_struct *vma,
 {
 	if (mm_anon_lazy(vma->vm_mm))
 		__anon_rmap_publish(vma, mas_detach, nr);
-}
-
-static inline void anon_rmap_hide(struct vm_area_struct *vma,
-				  struct ma_state *mas_detach, int nr)
-{
-	if (mm_anon_lazy(vma->vm_mm))
-		__anon_rmap_hide(vma, mas_detach, nr);
 }
 
 static inline int anon_rmap_shift_stack(struct vm_area_struct *vma,
