@@ -528,7 +528,8 @@ static int anon_rmap_peek(struct folio *folio, struct vm_area_struct *vma,
 
 /*
  * The next @trust visits do not look ahead: most pages are in the first process
- * of the list, and where one process maps a page others are likely to.
+ * of the list, and where one process maps a page others are likely to.  Walks of
+ * large folios, and with rwc->sync, never do.
  */
 struct anon_walk {
 	struct folio *folio;
@@ -544,7 +545,6 @@ static bool anon_rmap_visit(struct anon_walk *walk, struct vm_area_struct *vma,
 {
 	struct rmap_walk_control *rwc = walk->rwc;
 	struct folio *folio = walk->folio;
-	bool small = !folio_test_large(folio);
 
 	/*
 	 * A child may have put a mapping of another kind in the place where
@@ -562,7 +562,7 @@ static bool anon_rmap_visit(struct anon_walk *walk, struct vm_area_struct *vma,
 	 * Nobody moves the entry; fork() copies it to a child before it can go
 	 * away here.  The documentation says why it cannot be missed.
 	 */
-	if (small && !rwc->sync && --walk->trust < 0) {
+	if (--walk->trust < 0) {
 		walk->trust = anon_rmap_peek(folio, vma, addr) ? 32 : 0;
 		if (!walk->trust)
 			return true;
@@ -577,7 +577,7 @@ static bool anon_rmap_visit(struct anon_walk *walk, struct vm_area_struct *vma,
 	 * there after the flag was: who has no entry of a folio gets one by
 	 * fork() only.  What that shares from now on has been visited.
 	 */
-	if (!small || atomic_read(&folio->_mapcount) > 0 ||
+	if (atomic_read(&folio->_mapcount) > 0 || folio_test_large(folio) ||
 	    !PageAnonExclusive(&folio->page))
 		return true;
 	smp_rmb();	/* the flag before the entry */
@@ -648,12 +648,14 @@ static bool anon_rmap_walk_mm(struct anon_walk *walk, struct mm_struct *mm)
 static bool anon_rmap_lock_read(struct mm_struct *mm,
 				struct rmap_walk_control *rwc)
 {
-	if (!rwc->try_lock) {
-		down_read(&mm->anon_rmap.rwsem);
+	if (down_read_trylock(&mm->anon_rmap.rwsem))
 		return true;
+	if (rwc->try_lock) {
+		rwc->contended = true;
+		return false;
 	}
-	rwc->contended = !down_read_trylock(&mm->anon_rmap.rwsem);
-	return !rwc->contended;
+	down_read(&mm->anon_rmap.rwsem);
+	return true;
 }
 
 /**
@@ -673,7 +675,8 @@ bool anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
 		    bool forks, struct rmap_walk_control *rwc)
 {
 	struct anon_walk walk = {
-		.folio = folio, .rwc = rwc, .trust = 1,
+		.folio = folio, .rwc = rwc,
+		.trust = folio_test_large(folio) || rwc->sync ? INT_MAX : 1,
 		.first = folio_pgoff(folio), .by_address = addr != -EFAULT,
 	};
 	struct anon_vma_mm_link *link;
