@@ -18,8 +18,8 @@ help: ## list the targets
 	@echo "  Variables: KERNEL=$(KERNEL) (release, debug, unpatched, nolazy, dev)  ARCH=$(ARCH)"
 	@echo "             ROOT=$(ROOT) (mini, debian)  LAZY=on|off  JOBS=N  OUT=$(OUT)"
 
-run: ## everything: packages, kernels, image, three boots with the workloads, report
-	@scripts/run $(OUT)
+run: ## everything: packages, kernels, image, three boots with the workloads, report (ARCH=)
+	@scripts/run --arch $(ARCH) $(OUT)
 
 setup: ## install the Debian packages that are missing
 	@scripts/setup $(FOREIGN)
@@ -40,8 +40,9 @@ kernels: ## build the unpatched, the release and the debug kernel
 	@$(MAKE) kernel KERNEL=release
 	@$(MAKE) kernel KERNEL=debug
 
-image: ## make the Debian 12 image of the guests
-	@scripts/image
+image: ## make the Debian 12 image of the guests (ARCH=)
+	@$(if $(FOREIGN),scripts/setup $(FOREIGN) && scripts/source >/dev/null)
+	@scripts/image --arch $(ARCH)
 
 dev: ## link our files into a tree of their own, build it as kernel "dev"
 	@$(MAKE) kernel KERNEL=dev
@@ -50,7 +51,7 @@ shell: ## interactive guest (KERNEL=, LAZY=, ROOT=, ARCH=)
 	@vm/run --shell --arch $(ARCH) --kernel $(KERNEL) --root $(ROOT) $(if $(LAZY),--lazy $(LAZY))
 
 report: ## make the report of the last run anew, without booting
-	@report/generate $(OUT)
+	@report/generate --arch $(ARCH) $(OUT)
 
 bench: ## costs, in instructions, on three kernels (QUICK=1: 5 minutes, else up to 60)
 	@scripts/setup

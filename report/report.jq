@@ -22,6 +22,9 @@ def published:
   {"boot": {"anon_vma_pct": -97.0, "anon_vma_chain_pct": -57.0, "vm_area_struct_pct": 1.0},
    "apps24": {"anon_vma_pct": -92.0, "anon_vma_chain_pct": -50.5, "vm_area_struct_pct": 0.2}};
 
+# what "make run ARCH=" calls it
+def arch: {"aarch64": "arm64"}[.] // .;
+
 def version: capture("^(?<v>[0-9]+[.][0-9]+[.][0-9]+)").v;
 
 . as $all
@@ -51,7 +54,7 @@ def version: capture("^(?<v>[0-9]+[.][0-9]+[.][0-9]+)").v;
 | ([$all[].name | capture("^apps24-scale(?<n>[0-9]+)$").n | tonumber] | unique) as $scales
 | sample("on"; "guest") as $on
 | {schema: 1,
-   kernel: {release: $on.release, arch: $on.arch, source_version: ($on.release | version)},
+   kernel: {release: $on.release, arch: ($on.arch | arch), source_version: ($on.release | version)},
    accel: $on.accel,
    feature: ($on.lazy != null),
    runs: [$workloads[] as $w | modes[] as $m
