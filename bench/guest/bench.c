@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bench [--small|--quick] [--runs N] [--list] [CASE...]: run the cases, or those
- * whose name begins with CASE, and print a line of JSON for each size:
+ * bench [--small|--quick] [--no-cgroup] [--locks] [--runs N] [--list] [CASE...]:
+ * run the cases, or those whose name begins with CASE, and print a line of JSON for each
+ * size:
  *
  *   {"name":"fork.touched","size":1000,"unit":"instructions","runs":[4718,...]}
  *   {"name":"walk.idle.shared","size":10,"failed":"page 3 is not idle"}
  *
- * Status 0, or 1 if one failed. A case is this same program, started anew:
- * bench --case NAME SIZE RUNS. bench --boot tells what the boot cost so far.
+ * Status 0, or 1 if one failed. A case is this same program, started anew in
+ * the memory cgroup "bench", or with --no-cgroup in the one that it is started in:
+ * bench --case NAME SIZE RUNS OPTIONS. --locks: see locks.c. bench --boot
+ * [NAME] tells what the boot cost so far, bench --cpu-time PID what a process has
+ * run for.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +36,7 @@ static const char *case_name;
 static long case_size;
 static char *failed;		/* shared by all processes of a case */
 static uint64_t overhead;	/* of begin() and end() themselves */
+static bool no_cgroup, with_locks;
 
 void die(const char *fmt, ...)
 {
@@ -51,6 +57,12 @@ void die(const char *fmt, ...)
 		printf("{\"name\":\"%s\",\"size\":%ld,\"failed\":\"%s\"}\n",
 		       case_name, case_size, failed), fflush(stdout);
 	_exit(1);
+}
+
+void skip(struct run *r, const char *why)
+{
+	fprintf(stderr, "bench: %s %ld is not measured: %s\n", case_name, r->size, why);
+	_exit(0);
 }
 
 /*
@@ -76,20 +88,41 @@ uint64_t now(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
+uint64_t cpu_time(pid_t pid)
+{
+	struct timespec ts;
+	clockid_t id = ~(clockid_t)pid << 3 | 2;
+
+	need(!clock_gettime(id, &ts), "clock of process %d: %s", pid, strerror(errno));
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
 bool more(struct run *r)
 {
 	/* What the last round left to RCU is not for this one; waiting is free. */
 	if (getenv("BENCH_ICOUNT"))
 		usleep(50000);
-	return r->done++ < r->warmup + r->runs;
+	if (with_locks && r->done == r->warmup)
+		locks_start();
+	if (r->done++ < r->warmup + r->runs)
+		return true;
+	if (with_locks)
+		locks_stop();
+	return false;
 }
 
-void keep(struct run *r, double value)
+void keep_both(struct run *r, double value, double beside)
 {
 	if (r->done <= r->warmup)
 		return;
 	need(r->kept < MAX_RUNS, "too many runs");
+	r->beside[r->kept] = beside;
 	r->value[r->kept++] = value;
+}
+
+void keep(struct run *r, double value)
+{
+	keep_both(r, value, 0);
 }
 
 void begin(struct run *r)
@@ -106,14 +139,23 @@ void end(struct run *r, double per)
 
 /* ---- memory ---- */
 
+/*
+ * Addresses where nothing else is, the same in each process: how full page tables
+ * and the tree of VMAs are would be chance otherwise, and make up to 7 % of some
+ * cases. A VMA that stays keeps the tables above those of pages.
+ */
+#define AREA 0x100000000000UL
+
 char *room(size_t len)
 {
-	char *p = mmap(NULL, len + (2UL << 20), PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	static uintptr_t next = AREA;
+	uintptr_t p;
 
-	need(p != MAP_FAILED, "no room for %zu bytes: %s", len, strerror(errno));
-	need(!munmap(p, len + (2UL << 20)), "munmap: %s", strerror(errno));
-	return (char *)(((uintptr_t)p + (2UL << 20) - 1) & -(2UL << 20));
+	if (next == AREA)
+		map_at((char *)AREA, PAGE);
+	p = next + (2UL << 20);
+	next = (p + len + (2UL << 20) - 1) & -(2UL << 20);
+	return (char *)p;
 }
 
 char *map_at(char *addr, size_t len)
@@ -268,9 +310,14 @@ uint64_t kpageflags(uint64_t pfn)
 	return read_word("/proc/kpageflags", pfn);
 }
 
+uint64_t kpagecount(uint64_t pfn)
+{
+	return read_word("/proc/kpagecount", pfn);
+}
+
 /* ---- running ---- */
 
-static const struct bench_case *const groups[] = { vma_cases, walk_cases, cpu_cases };
+static const struct bench_case *const groups[] = { vma_cases, walk_cases, cpu_cases, app_cases };
 #define NR_GROUPS ((int)(sizeof(groups) / sizeof(groups[0])))
 
 static const struct bench_case *find_case(const char *name)
@@ -295,6 +342,47 @@ static void calibrate(void)
 	overhead = best;
 }
 
+static void report(const char *name, const char *unit, struct run *r, const double *value)
+{
+	printf("{\"name\":\"%s\",\"size\":%ld,\"unit\":\"%s\",\"runs\":[", name, r->size, unit);
+	for (int i = 0; i < r->kept; i++)
+		printf("%s%.10g", i ? "," : "", value[i]);
+	printf("]}\n");
+}
+
+/* ---- cgroups ---- */
+
+/* The cgroup, as /proc/self/cgroup has it, that a case must run in; NULL: any */
+static const char *cgroup_of(const char *name)
+{
+	if (no_cgroup)
+		return NULL;
+	return strncmp(name, "root.", 5) ? "/bench" : "/";
+}
+
+/* Between vfork and exec: nothing but system calls */
+static void enter_cgroup(const char *group)
+{
+	int fd = open(strcmp(group, "/") ? CGROUPS "/bench/cgroup.procs" : CGROUPS "/cgroup.procs",
+		      O_WRONLY);
+
+	if (fd < 0 || write(fd, "0", 1) != 1 || close(fd))
+		_exit(126);
+}
+
+static void check_cgroup(const char *group)
+{
+	char line[64] = "";
+	FILE *f;
+
+	if (!group)
+		return;
+	f = fopen("/proc/self/cgroup", "r");
+	need(f && fscanf(f, "0::%63s", line) == 1 && !strcmp(line, group),
+	     "in cgroup '%s', not '%s'", line, group);
+	fclose(f);
+}
+
 static int run_case(const char *name, long size, int runs)
 {
 	const struct bench_case *c = find_case(name);
@@ -310,14 +398,17 @@ static int run_case(const char *name, long size, int runs)
 	r->size = size;
 	r->warmup = 2;
 	r->runs = runs;
+	check_cgroup(cgroup_of(name));
 	calibrate();
 	c->fn(r);
 	need(r->kept > 0, "nothing was measured");
-	printf("{\"name\":\"%s\",\"size\":%ld,\"unit\":\"%s\",\"runs\":[",
-	       name, size, c->unit);
-	for (int i = 0; i < r->kept; i++)
-		printf("%s%.10g", i ? "," : "", r->value[i]);
-	printf("]}\n");
+	if (with_locks) {
+		locks_report(c->name, r->ops);
+		return 0;
+	}
+	report(c->name, c->unit, r, r->value);
+	if (c->other)
+		report(c->other, c->unit, r, r->beside);
 	return 0;
 }
 
@@ -330,23 +421,31 @@ static void prepare_system(void)
 	if (!access("/proc/sys/kernel/numa_balancing", W_OK))
 		write_file("/proc/sys/kernel/numa_balancing", "0");
 	write_file("/proc/sys/vm/overcommit_memory", "1");
+	if (!no_cgroup) {
+		write_file(CGROUPS "/cgroup.subtree_control", "+memory");
+		need(!mkdir(CGROUPS "/bench", 0755) || errno == EEXIST, CGROUPS "/bench: %s",
+		     strerror(errno));
+	}
 }
 
 /* What the guest has run since it was started; waiting is not counted. */
-static void report_boot(void)
+static void report_boot(const char *name)
 {
-	double up, idle;
-	FILE *f = fopen("/proc/uptime", "r");
+	double idle, iowait;
+	FILE *f = fopen("/proc/stat", "r");
 	uint64_t t = now();
 
-	need(f && fscanf(f, "%lf %lf", &up, &idle) == 2, "/proc/uptime: %s", strerror(errno));
+	need(f && fscanf(f, "cpu %*f %*f %*f %lf %lf", &idle, &iowait) == 2, "/proc/stat: %s",
+	     strerror(errno));
 	fclose(f);
-	printf("{\"name\":\"boot\",\"size\":0,\"unit\":\"instructions\",\"runs\":[%.10g]}\n",
-	       t - idle * 1e9);
+	printf("{\"name\":\"%s\",\"size\":0,\"unit\":\"instructions\",\"runs\":[%.10g]}\n",
+	       name, t - (idle + iowait) * 1e9 / sysconf(_SC_CLK_TCK));
 }
 
 static bool wanted(const char *name, char **list)
 {
+	if (!strncmp(name, "app.", 4) && !apps_there())
+		return false;
 	/* Two processors are not there where instructions are counted. */
 	if (!*list)
 		return strncmp(name, "two.", 4) || !getenv("BENCH_ICOUNT");
@@ -362,13 +461,17 @@ static int start_case(const struct bench_case *c, long size, int runs)
 	int status;
 	pid_t pid;
 	uint64_t t = now();
+	const char *group = cgroup_of(c->name);
 
 	snprintf(s, sizeof(s), "%ld", size);
 	snprintf(n, sizeof(n), "%d", runs);
 	fflush(stdout);
 	pid = vfork();
 	if (!pid) {
-		execl("/proc/self/exe", "bench", "--case", c->name, s, n, NULL);
+		if (group)
+			enter_cgroup(group);
+		execl("/proc/self/exe", "bench", "--case", c->name, s, n, no_cgroup ? "no-cgroup" : "",
+		      with_locks ? "locks" : "", NULL);
 		_exit(127);
 	}
 	if (waitpid(pid, &status, 0) != pid || status) {
@@ -387,12 +490,19 @@ int main(int argc, char **argv)
 	bool small = false, quick = false, list = false;
 	int bad = 0, runs = 11;
 
-	if (argc == 5 && !strcmp(argv[1], "--case"))
+	if (argc == 7 && !strcmp(argv[1], "--case")) {
+		no_cgroup = *argv[5];
+		with_locks = *argv[6];
 		return run_case(argv[2], atol(argv[3]), atoi(argv[4]));
+	}
 	if (argc >= 4 && !strcmp(argv[1], "--exec"))
 		return vma_exec_again(argc, argv);
-	if (argc == 2 && !strcmp(argv[1], "--boot")) {
-		report_boot();
+	if (argc >= 2 && !strcmp(argv[1], "--boot")) {
+		report_boot(argc > 2 ? argv[2] : "boot");
+		return 0;
+	}
+	if (argc == 3 && !strcmp(argv[1], "--cpu-time")) {
+		printf("%llu\n", (unsigned long long)cpu_time(atoi(argv[2])));
 		return 0;
 	}
 	for (argv++; *argv && **argv == '-'; argv++) {
@@ -404,10 +514,14 @@ int main(int argc, char **argv)
 			runs = 9;
 		} else if (!strcmp(*argv, "--list")) {
 			list = true;
+		} else if (!strcmp(*argv, "--no-cgroup")) {
+			no_cgroup = true;
+		} else if (!strcmp(*argv, "--locks")) {
+			with_locks = true;
 		} else if (!strcmp(*argv, "--runs") && argv[1]) {
 			runs = atoi(*++argv);
 		} else {
-			fprintf(stderr, "usage: bench [--small|--quick] [--runs N] [--list] [CASE...]\n");
+			fprintf(stderr, "usage: bench [--small|--quick] [--no-cgroup] [--locks] [--runs N] [--list] [CASE...]\n");
 			return 2;
 		}
 	}
@@ -421,10 +535,12 @@ int main(int argc, char **argv)
 			if (!wanted(c->name, argv))
 				continue;
 			do {
-				if (list)
-					printf("%s %ld\n", c->name, *s);
-				else
+				if (!list)
 					bad |= start_case(c, *s, runs);
+				else if (c->other)
+					printf("%s %ld\n%s %ld\n", c->name, *s, c->other, *s);
+				else
+					printf("%s %ld\n", c->name, *s);
 				/* In small: each once, the smallest */
 			} while (*s && *++s && !small);
 		}

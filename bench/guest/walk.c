@@ -10,6 +10,8 @@
  *		who live and have other pages there
  *   own-unused	the same, but the VMA was not used before the forks
  *   own-after	the parent's own, in a VMA mapped after the forks
+ *   shared-late	in a VMA mapped after the forks of SIZE children who live, and
+ *		mapped by one more child, forked later
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,14 +33,16 @@
 #define NR 64
 #define MPOL_MF_MOVE_ALL 4
 
-enum where { EXCLUSIVE, SPREAD, SHARED, OWN_BEFORE, OWN_UNUSED, OWN_AFTER };
+enum where { EXCLUSIVE, SPREAD, SHARED, OWN_BEFORE, OWN_UNUSED, OWN_AFTER, SHARED_LATE };
+
+static bool maps_after(enum where where) { return where == OWN_AFTER || where == SHARED_LATE; }
 
 struct pages {
 	enum where where;
 	int nr;
 	char *page[NR];
 	uint64_t tag[NR];
-	struct brood brood;
+	struct brood brood, late;
 };
 
 static void refill(struct pages *p, uint64_t tag)
@@ -53,6 +57,19 @@ static void check(struct pages *p)
 {
 	for (int i = 0; i < p->nr; i++)
 		need(filled(p->page[i], p->tag[i]), "page %d of %d lost its content", i, p->nr);
+}
+
+/* Pages that are meant to be shared are, by all. */
+static void check_shared(struct pages *p)
+{
+	uint64_t nr = 1 + p->brood.nr * (p->where == SHARED) + p->late.nr;
+
+	if (p->where != SHARED && p->where != SHARED_LATE)
+		return;
+	for (int i = 0; i < p->nr; i += p->nr - 1)
+		need(kpagecount(pfn_of(p->page[i])) == nr, "page %d is mapped by %llu, not %llu",
+		     i, (unsigned long long)kpagecount(pfn_of(p->page[i])),
+		     (unsigned long long)nr);
 }
 
 static void lay_out(struct pages *p, char *base, size_t step)
@@ -72,23 +89,29 @@ static void set_up(struct pages *p, enum where where, long children)
 		children = 0;
 	if (where == SPREAD)
 		lay_out(p, map_vmas(NR), 2 * PAGE);
-	else if (where != OWN_AFTER)
+	else if (!maps_after(where))
 		lay_out(p, map_at(room(NR * PAGE), NR * PAGE), PAGE);
 
-	if (where != OWN_AFTER && where != OWN_UNUSED)
+	if (!maps_after(where) && where != OWN_UNUSED)
 		refill(p, 0x1000);
 	memcpy(old, p->tag, sizeof(old));
 	spawn(&p->brood, children, p->page, old,
 	      where == SHARED || where == OWN_BEFORE ? NR : 0);
-	if (where == OWN_AFTER)
+	if (maps_after(where))
 		lay_out(p, map_at(room(NR * PAGE), NR * PAGE), PAGE);
 	if (where >= OWN_BEFORE)
 		refill(p, 0x2000);
+	if (where == SHARED_LATE)
+		spawn(&p->late, 1, p->page, p->tag, NR);
+	check_shared(p);
 }
 
 static void tear_down(struct pages *p)
 {
 	check(p);
+	/* The late one first: it holds the end of the pipe that the others wait at. */
+	if (p->late.nr)
+		reap(&p->late);
 	reap(&p->brood);
 }
 
@@ -139,6 +162,7 @@ static void move_loop(struct run *r, struct pages *p)
 	for (node = 1; more(r); node = !node) {
 		move_all(r, p, node);
 		check(p);
+		check_shared(p);
 	}
 }
 
@@ -157,23 +181,30 @@ static void move_shared(struct run *r) { walk_move(r, SHARED); }
 static void move_own_before(struct run *r) { walk_move(r, OWN_BEFORE); }
 static void move_own_unused(struct run *r) { walk_move(r, OWN_UNUSED); }
 static void move_own_after(struct run *r) { walk_move(r, OWN_AFTER); }
+static void move_shared_late(struct run *r) { walk_move(r, SHARED_LATE); }
 
 /* A process with SIZE VMAs, all used; the pages are spread over them. */
+static void set_up_many(struct pages *p, long vmas)
+{
+	char *base = map_vmas(vmas);
+
+	memset(p, 0, sizeof(*p));
+	for (long i = 0; i < vmas; i++)
+		fill(vma_at(base, i), i);
+	p->nr = vmas < NR ? vmas : NR;
+	for (int i = 0; i < p->nr; i++) {
+		long v = vmas * i / p->nr;
+
+		p->page[i] = vma_at(base, v);
+		p->tag[i] = v;
+	}
+}
+
 static void move_many_vmas(struct run *r)
 {
-	struct pages p = { .nr = NR };
-	char *base = map_vmas(r->size);
+	struct pages p;
 
-	for (long i = 0; i < r->size; i++)
-		fill(vma_at(base, i), i);
-	if (p.nr > r->size)
-		p.nr = r->size;
-	for (int i = 0; i < p.nr; i++) {
-		long v = r->size * i / p.nr;
-
-		p.page[i] = vma_at(base, v);
-		p.tag[i] = v;
-	}
+	set_up_many(&p, r->size);
 	move_loop(r, &p);
 }
 
@@ -257,35 +288,63 @@ static void touch_all(struct pages *p)
 	check(p);
 }
 
-static void walk_idle(struct run *r, enum where where)
+/*
+ * Which pages are idle. To read a word of the bitmap walks for each of its 64
+ * pages that is idle, so each word is read once.
+ */
+static void check_idle(int fd, struct pages *p, const uint64_t *pfn, bool idle)
+{
+	uint64_t word = 0, at = UINT64_MAX;
+
+	for (int i = 0; i < p->nr; i++) {
+		if (pfn[i] / 64 != at)
+			need(pread(fd, &word, 8, pfn[i] / 64 * 8) == 8, "page_idle: %s", strerror(errno));
+		at = pfn[i] / 64;
+		need((word >> (pfn[i] & 63) & 1) == idle, idle ? "page %d is not idle" :
+		     "page %d was used and is idle", i);
+	}
+}
+
+static void idle_loop(struct run *r, struct pages *p)
 {
 	uint64_t pfn[NR], word;
-	struct pages p;
 	int fd = open("/sys/kernel/mm/page_idle/bitmap", O_RDWR);
 
 	need(fd >= 0, "page_idle: %s", strerror(errno));
-	set_up(&p, where, r->size);
-	settle(&p);
-	for (int i = 0; i < p.nr; i++)
-		pfn[i] = pfn_of(p.page[i]);
+	settle(p);
+	for (int i = 0; i < p->nr; i++)
+		pfn[i] = pfn_of(p->page[i]);
 	while (more(r)) {
-		touch_all(&p);
+		touch_all(p);
 		begin(r);
-		for (int i = 0; i < p.nr; i++) {
+		for (int i = 0; i < p->nr; i++) {
 			word = 1ULL << (pfn[i] & 63);
 			if (pwrite(fd, &word, 8, pfn[i] / 64 * 8) != 8)
 				die("page_idle: %s", strerror(errno));
 		}
-		end(r, p.nr);
-		for (int i = 0; i < p.nr; i++)
-			need(pread(fd, &word, 8, pfn[i] / 64 * 8) == 8 &&
-			     word & 1ULL << (pfn[i] & 63), "page %d is not idle", i);
-		touch_all(&p);
-		for (int i = 0; i < p.nr; i++)
-			need(pread(fd, &word, 8, pfn[i] / 64 * 8) == 8 &&
-			     !(word & 1ULL << (pfn[i] & 63)), "page %d was used and is idle", i);
+		end(r, p->nr);
+		check_idle(fd, p, pfn, true);
+		touch_all(p);
+		check_idle(fd, p, pfn, false);
+		check_shared(p);
 	}
+}
+
+static void walk_idle(struct run *r, enum where where)
+{
+	struct pages p;
+
+	set_up(&p, where, r->size);
+	idle_loop(r, &p);
 	tear_down(&p);
+}
+
+static void idle_many_vmas(struct run *r)
+{
+	struct pages p;
+
+	set_up_many(&p, r->size);
+	idle_loop(r, &p);
 }
 
 static void idle_exclusive(struct run *r) { walk_idle(r, EXCLUSIVE); }
@@ -293,6 +352,7 @@ static void idle_spread(struct run *r) { walk_idle(r, SPREAD); }
 static void idle_shared(struct run *r) { walk_idle(r, SHARED); }
 static void idle_own_before(struct run *r) { walk_idle(r, OWN_BEFORE); }
 static void idle_own_after(struct run *r) { walk_idle(r, OWN_AFTER); }
+static void idle_shared_late(struct run *r) { walk_idle(r, SHARED_LATE); }
 
 /* ---- unmapping: MADV_PAGEOUT to zram, and back ---- */
 
@@ -380,15 +440,14 @@ static void swapin_exclusive(struct run *r) { walk_pageout(r, EXCLUSIVE, true); 
 
 /* ---- referenced and unmap: memory.reclaim of a group ---- */
 
-#define CG "/sys/fs/cgroup"
 static char cg_dir[64];
 
 static void into_cgroup(void)
 {
 	char path[96];
 
-	write_file(CG "/cgroup.subtree_control", "+memory");
-	snprintf(cg_dir, sizeof(cg_dir), CG "/bench.%d", getpid());
+	write_file(CGROUPS "/cgroup.subtree_control", "+memory");
+	snprintf(cg_dir, sizeof(cg_dir), CGROUPS "/bench.%d", getpid());
 	need(!mkdir(cg_dir, 0755), "%s: %s", cg_dir, strerror(errno));
 	snprintf(path, sizeof(path), "%s/cgroup.procs", cg_dir);
 	write_file(path, "%d", getpid());
@@ -403,16 +462,37 @@ static void forget(pid_t pid)
 }
 
 /*
+ * The pages are read as the children see them, which maps them there if they are
+ * swapped out. (process_vm_readv() pins, and pinning would unshare them.)
+ */
+static void children_look(struct pages *p, struct brood *b)
+{
+	char path[32];
+	uint64_t word;
+
+	for (int c = 0; c < b->nr; c++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/%d/mem", b->pid[c]);
+		fd = open(path, O_RDONLY);
+		for (int i = 0; i < p->nr; i++)
+			need(pread(fd, &word, 8, (uintptr_t)p->page[i]) == 8 && word == p->tag[i],
+			     "child %d: page %d does not hold what it did", c, i);
+		close(fd);
+	}
+}
+
+/*
  * What is charged to the group is the pages, and a little more of each process.
  * Asked for more than there is, reclaim goes over all of it, looks who referenced
  * each page, and unmaps it in the end.
  */
 static void walk_reclaim(struct run *r, enum where where)
 {
-	uint64_t entry[NR];
-	char path[96];
+	uint64_t entry[NR], spent, t;
+	char path[96], stat[8192];
 	struct pages p;
-	int fd, map, out;
+	int fd, map, st, out;
 
 	swap_on();
 	into_cgroup();
@@ -420,18 +500,30 @@ static void walk_reclaim(struct run *r, enum where where)
 	snprintf(path, sizeof(path), "%s/memory.reclaim", cg_dir);
 	fd = open(path, O_WRONLY);
 	map = open("/proc/self/pagemap", O_RDONLY);
-	need(fd >= 0 && map >= 0, "%s: %s", path, strerror(errno));
+	snprintf(path, sizeof(path), "%s/memory.stat", cg_dir);
+	st = open(path, O_RDONLY);
+	need(fd >= 0 && map >= 0 && st >= 0, "%s: %s", path, strerror(errno));
 	while (more(r)) {
 		check(&p);		/* back in */
+		if (where == SHARED)
+			children_look(&p, &p.brood);
+		if (where == SHARED_LATE)
+			children_look(&p, &p.late);
+		check_shared(&p);
 		/* A page that was referenced gets another round, shared ones without end. */
 		forget(getpid());
 		for (int c = 0; c < p.brood.nr; c++)
 			forget(p.brood.pid[c]);
-		out = 0;
-		begin(r);
-		for (int round = 0; out < p.nr && round < 100; round++) {
+		if (p.late.nr)
+			forget(p.late.pid[0]);
+		out = spent = 0;
+		for (int round = 0; out < p.nr && round < 20; round++) {
+			/* Reclaim goes by figures that are brought up to date by this. */
+			need(pread(st, stat, sizeof(stat), 0) > 0, "memory.stat: %s", strerror(errno));
+			t = now();
 			if (write(fd, "1M swappiness=200", 17) < 0 && errno != EAGAIN)
 				die("memory.reclaim: %s", strerror(errno));
+			spent += now() - t;
 			if (pread(map, entry, sizeof(entry), (uintptr_t)p.page[0] / PAGE * 8) !=
 			    sizeof(entry))
 				die("pagemap: %s", strerror(errno));
@@ -439,11 +531,11 @@ static void walk_reclaim(struct run *r, enum where where)
 			for (int i = 0; i < p.nr; i++)
 				out += (entry[i] & (PM_PRESENT | PM_SWAP)) == PM_SWAP;
 		}
-		end(r, p.nr);
+		keep(r, spent / (double)p.nr);
 		need(out == p.nr, "%d of %d pages are not swapped out", p.nr - out, p.nr);
 	}
 	tear_down(&p);
-	write_file(CG "/cgroup.procs", "%d", getpid());
+	write_file(CGROUPS "/cgroup.procs", "%d", getpid());
 	rmdir(cg_dir);
 }
 
@@ -451,18 +543,9 @@ static void reclaim_exclusive(struct run *r) { walk_reclaim(r, EXCLUSIVE); }
 static void reclaim_shared(struct run *r) { walk_reclaim(r, SHARED); }
 static void reclaim_own_before(struct run *r) { walk_reclaim(r, OWN_BEFORE); }
 static void reclaim_own_after(struct run *r) { walk_reclaim(r, OWN_AFTER); }
+static void reclaim_shared_late(struct run *r) { walk_reclaim(r, SHARED_LATE); }
 
 /* ---- DAMON ---- */
-
-/* What a kernel thread has run for */
-static uint64_t cpu_time(pid_t pid)
-{
-	struct timespec ts;
-	clockid_t id = ~(clockid_t)pid << 3 | 2;
-
-	need(!clock_gettime(id, &ts), "clock of process %d: %s", pid, strerror(errno));
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
 
 static void pause_ns(long ns)
 {
@@ -474,6 +557,8 @@ static void pause_ns(long ns)
 #define DM "/sys/kernel/mm/damon/admin/kdamonds"
 #define CX DM "/0/contexts/0"
 #define SAMPLE_US 100000
+#define DAMON_ROUNDS 40	/* with what it takes to wake up, which varies */
+
 /* Wait until the thread has run NR times, which it does in long intervals. */
 static void damon_rounds(struct pages *p, pid_t pid, int nr)
 {
@@ -481,8 +566,8 @@ static void damon_rounds(struct pages *p, pid_t pid, int nr)
 
 	for (int i = 0; nr > 0; i++) {
 		need(i < 10000, "kdamond does not run");
-		fill(p->page[0], p->tag[0]);
-		pause_ns(SAMPLE_US * 100L);
+		check(p);	/* a read: after a write it would not be shared */
+		pause_ns(SAMPLE_US * 500L);
 		t = cpu_time(pid);
 		nr -= t != last;
 		last = t;
@@ -519,8 +604,9 @@ static void walk_damon(struct run *r, enum where where)
 	while (more(r)) {
 		damon_rounds(&p, pid, 1);
 		t = cpu_time(pid);
-		damon_rounds(&p, pid, 10);
-		keep(r, (cpu_time(pid) - t) / 10.0);
+		damon_rounds(&p, pid, DAMON_ROUNDS);
+		keep(r, (cpu_time(pid) - t) / (double)DAMON_ROUNDS);
+		check_shared(&p);
 	}
 	write_file(DM "/0/state", "off");
 	write_file(DM "/nr_kdamonds", "0");
@@ -531,6 +617,7 @@ static void damon_exclusive(struct run *r) { walk_damon(r, EXCLUSIVE); }
 static void damon_shared(struct run *r) { walk_damon(r, SHARED); }
 static void damon_own_before(struct run *r) { walk_damon(r, OWN_BEFORE); }
 static void damon_own_after(struct run *r) { walk_damon(r, OWN_AFTER); }
+static void damon_shared_late(struct run *r) { walk_damon(r, SHARED_LATE); }
 
 /* ---- huge pages: split ---- */
 
@@ -575,14 +662,14 @@ static void walk_split(struct run *r, enum where where)
 	char *p = room(HUGE), *pages[2] = { p, p + HUGE - PAGE };
 	uint64_t old[2] = { 1, 2 }, new[2] = { 3, 4 };
 	int fd = open("/sys/kernel/debug/split_huge_pages", O_WRONLY);
-	struct brood b = { .nr = 0 };
+	struct brood b = { .nr = 0 }, late;
 	char cmd[96];
 	int n;
 
 	need(fd >= 0, "split_huge_pages: %s", strerror(errno));
 	snprintf(cmd, sizeof(cmd), "%d,0x%lx,0x%lx", getpid(), (unsigned long)p,
 		 (unsigned long)p + PAGE);
-	if (where == OWN_AFTER)
+	if (maps_after(where))
 		spawn(&b, r->size, NULL, NULL, 0);
 	map_huge(p);
 	if (where == OWN_BEFORE) {
@@ -590,12 +677,11 @@ static void walk_split(struct run *r, enum where where)
 		spawn(&b, r->size, pages, old, 2);
 	}
 	while (more(r)) {
-		if (where == SHARED) {
-			make_huge(p, pages, new);
+		make_huge(p, pages, new);
+		if (where == SHARED)
 			spawn(&b, r->size, pages, new, 2);
-		} else {
-			make_huge(p, pages, new);
-		}
+		if (where == SHARED_LATE)
+			spawn(&late, 1, pages, new, 2);
 		begin(r);
 		n = write(fd, cmd, strlen(cmd));
 		end(r, 1);
@@ -605,8 +691,10 @@ static void walk_split(struct run *r, enum where where)
 		     "the huge page lost its content");
 		if (where == SHARED)
 			reap(&b);
+		if (where == SHARED_LATE)
+			reap(&late);
 	}
-	if (where == OWN_BEFORE || where == OWN_AFTER)
+	if (where >= OWN_BEFORE)
 		reap(&b);
 }
 
@@ -614,6 +702,7 @@ static void split_exclusive(struct run *r) { walk_split(r, EXCLUSIVE); }
 static void split_shared(struct run *r) { walk_split(r, SHARED); }
 static void split_own_before(struct run *r) { walk_split(r, OWN_BEFORE); }
 static void split_own_after(struct run *r) { walk_split(r, OWN_AFTER); }
+static void split_shared_late(struct run *r) { walk_split(r, SHARED_LATE); }
 static void split_zeroes(struct run *r) { zeroes = true; walk_split(r, OWN_AFTER); }
 
 /* ---- KSM ---- */
@@ -686,14 +775,22 @@ static void ksm_merge(struct run *r)
 	need(!madvise(p, 2 * half, MADV_UNMERGEABLE), "MADV_UNMERGEABLE: %s", strerror(errno));
 }
 
-/* Merged pages, mapped by SIZE children as well, migrate. */
-static void ksm_move(struct run *r)
+/*
+ * Merged pages migrate. @where says where one of each pair is; its twin is in a VMA
+ * mapped before or after the forks likewise, and SHARED as it is. No flag says of a
+ * merged page that one process has it alone.
+ */
+static void walk_ksm(struct run *r, enum where where)
 {
 	struct pages p;
-	char *twin;
+	char *twin = NULL;
 
-	set_up(&p, EXCLUSIVE, 0);
-	twin = map_at(room(NR * PAGE), NR * PAGE);
+	if (!maps_after(where))
+		twin = map_at(room(NR * PAGE), NR * PAGE);
+	/* Children come after the merge where they share it */
+	set_up(&p, where == SHARED ? EXCLUSIVE : where, r->size);
+	if (maps_after(where))
+		twin = map_at(room(NR * PAGE), NR * PAGE);
 	for (int i = 0; i < NR; i++)
 		fill(twin + i * PAGE, p.tag[i]);
 	ksm_ready(2 * NR);
@@ -702,17 +799,23 @@ static void ksm_move(struct run *r)
 	ksm_scan(4);
 	for (int i = 0; i < NR; i++)
 		need(pfn_of(p.page[i]) == pfn_of(twin + i * PAGE), "page %d was not merged", i);
-	reap(&p.brood);
-	spawn(&p.brood, r->size, p.page, p.tag, NR);
+	if (where == SHARED) {
+		reap(&p.brood);
+		spawn(&p.brood, r->size, p.page, p.tag, NR);
+	}
 	move_loop(r, &p);
 	tear_down(&p);
 	need(!madvise(p.page[0], NR * PAGE, MADV_UNMERGEABLE) &&
 	     !madvise(twin, NR * PAGE, MADV_UNMERGEABLE), "MADV_UNMERGEABLE: %s", strerror(errno));
 }
 
+static void ksm_move(struct run *r) { walk_ksm(r, SHARED); }
+static void ksm_own_before(struct run *r) { walk_ksm(r, OWN_BEFORE); }
+static void ksm_own_after(struct run *r) { walk_ksm(r, OWN_AFTER); }
+
 static const long none[] = { 0, 0 };
-static const long children[] = { 1, 10, 100, 500, 0 }, few[] = { 10, 100, 0 }, few_small[] = { 10, 0 };
-static const long small[] = { 10, 500, 0 }, ten[] = { 10, 500, 0 };
+static const long children[] = { 1, 10, 100, 500, 0 }, small[] = { 10, 500, 0 };
+static const long few[] = { 1, 10, 100, 0 }, few_small[] = { 10, 0 };
 static const long vmas[] = { 100, 1000, 10000, 60000, 0 }, vmas_small[] = { 1000, 0 };
 static const long merges[] = { 200, 0 };
 static const long moved[] = { 10, 100, 1000, 0 };
@@ -723,36 +826,44 @@ const struct bench_case walk_cases[] = {
 	{ "walk.move.spread", move_spread, I, none, none },
 	{ "walk.move.shared", move_shared, I, children, small },
 	{ "walk.move.own-before", move_own_before, I, children, small },
-	{ "walk.move.own-unused", move_own_unused, I, children, ten },
+	{ "walk.move.own-unused", move_own_unused, I, children, small },
 	{ "walk.move.own-after", move_own_after, I, children, small },
+	{ "walk.move.shared-late", move_shared_late, I, children, small },
 	{ "walk.move.many-vmas", move_many_vmas, I, vmas, vmas_small },
 	{ "walk.move.displaced", move_displaced, I, moved, vmas_small },
 	{ "walk.move.beside-displaced", move_beside, I, moved, vmas_small },
 	{ "walk.move.all-placed", move_placed, I, moved, vmas_small },
 	{ "walk.idle.exclusive", idle_exclusive, I, none, none },
 	{ "walk.idle.spread", idle_spread, I, none, none },
-	{ "walk.idle.shared", idle_shared, I, children, ten },
-	{ "walk.idle.own-before", idle_own_before, I, children, ten },
-	{ "walk.idle.own-after", idle_own_after, I, children, ten },
+	{ "walk.idle.shared", idle_shared, I, children, small },
+	{ "walk.idle.own-before", idle_own_before, I, children, small },
+	{ "walk.idle.own-after", idle_own_after, I, children, small },
+	{ "walk.idle.shared-late", idle_shared_late, I, children, small },
+	{ "walk.idle.many-vmas", idle_many_vmas, I, vmas, vmas_small },
 	{ "walk.unmap.exclusive", pageout_exclusive, I, none, none },
 	{ "walk.unmap.spread", pageout_spread, I, none, none },
-	{ "walk.unmap.own-before", pageout_own_before, I, children, ten },
-	{ "walk.unmap.own-after", pageout_own_after, I, children, ten },
+	{ "walk.unmap.own-before", pageout_own_before, I, children, small },
+	{ "walk.unmap.own-after", pageout_own_after, I, children, small },
 	{ "walk.swapin.exclusive", swapin_exclusive, I, none, none },
 	{ "walk.reclaim.exclusive", reclaim_exclusive, I, none, none },
-	{ "walk.reclaim.shared", reclaim_shared, I, few, few_small },
-	{ "walk.reclaim.own-before", reclaim_own_before, I, few, few_small },
-	{ "walk.reclaim.own-after", reclaim_own_after, I, few, few_small },
+	{ "walk.reclaim.shared", reclaim_shared, I, children, small },
+	{ "walk.reclaim.own-before", reclaim_own_before, I, children, small },
+	{ "walk.reclaim.own-after", reclaim_own_after, I, children, small },
+	{ "walk.reclaim.shared-late", reclaim_shared_late, I, children, small },
 	{ "walk.damon.exclusive", damon_exclusive, I, none, none },
-	{ "walk.damon.shared", damon_shared, I, children, ten },
-	{ "walk.damon.own-before", damon_own_before, I, children, ten },
-	{ "walk.damon.own-after", damon_own_after, I, children, ten },
+	{ "walk.damon.shared", damon_shared, I, children, small },
+	{ "walk.damon.own-before", damon_own_before, I, children, small },
+	{ "walk.damon.own-after", damon_own_after, I, children, small },
+	{ "walk.damon.shared-late", damon_shared_late, I, children, small },
 	{ "walk.split.exclusive", split_exclusive, I, none, none },
 	{ "walk.split.shared", split_shared, I, few, few_small },
-	{ "walk.split.own-before", split_own_before, I, children, ten },
-	{ "walk.split.own-after", split_own_after, I, children, ten },
-	{ "walk.split.zeroes", split_zeroes, I, children, ten },
+	{ "walk.split.own-before", split_own_before, I, children, small },
+	{ "walk.split.own-after", split_own_after, I, children, small },
+	{ "walk.split.shared-late", split_shared_late, I, children, small },
+	{ "walk.split.zeroes", split_zeroes, I, children, small },
 	{ "ksm.merge", ksm_merge, I, merges, merges },
-	{ "ksm.move", ksm_move, I, few, few_small },
+	{ "ksm.move", ksm_move, I, children, few_small },
+	{ "ksm.move.own-before", ksm_own_before, I, children, small },
+	{ "ksm.move.own-after", ksm_own_after, I, children, small },
 	{ }
 };
