@@ -9,7 +9,7 @@ def ratio($a; $b): if $a == null or $b == null or $b == 0 then null else $a / $b
 
 ("case" | pad(40)) + ("size" | lpad(8)) + ("unpatched" | lpad(12)) + ("off" | lpad(12)) + ("on" | lpad(12))
   + ("off/unp" | lpad(9)) + ("on/unp" | lpad(9)) + ("spread %" | lpad(10)) + "  unit",
-(.cases[] | (.name | pad(40)) + ((if .size > 0 then .size else "" end) | lpad(8))
+(.cases[] | select(.name | startswith("locks.") | not) | (.name | pad(40)) + ((if .size > 0 then .size else "" end) | lpad(8))
   + (.unpatched | num | lpad(12)) + (.off | num | lpad(12)) + (.on | num | lpad(12))
   + (ratio(.off; .unpatched) | fixed3 | lpad(9)) + (ratio(.on; .unpatched) | fixed3 | lpad(9))
   + (([.spread[] | . // 0] | max * 1000 | round / 10) | lpad(10)) + "  " + .unit),
@@ -20,4 +20,9 @@ def ratio($a; $b): if $a == null or $b == null or $b == 0 then null else $a / $b
   + (if .note == "" then "" else " (\(.note))" end)),
 "",
 (.walks[] | "worst factor, \(.walk): \(.factor) (\(.name)\(if .size > 0 then ", \(.size)" else "" end))"),
+([.cases[] | select(.name | startswith("locks.")) | select((.unpatched // 0) + (.off // 0) + (.on // 0) > 0)]
+  | if length == 0 then empty else
+    "", ("locks (kernel \"lockstat\"; what was never taken is not listed)" | pad(66)) + ("unpatched" | lpad(12)) + ("off" | lpad(12)) + ("on" | lpad(12)) + "  unit",
+    (.[] | (.name | ltrimstr("locks.") | pad(66)) + (.unpatched | num | lpad(12)) + (.off | num | lpad(12)) + (.on | num | lpad(12)) + "  " + .unit),
+    "" end),
 (.failed[] | "FAILED: \(.name) \(.size), \(.mode): \(.why)")
