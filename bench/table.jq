@@ -16,7 +16,7 @@ def ratio($a; $b): if $a == null or $b == null or $b == 0 then null else $a / $b
 "",
 ("target (on / unpatched)" | pad(70)) + ("value" | lpad(9)) + ("limit" | lpad(7)) + "  met",
 (.targets[] | (.name | pad(70)) + (.value | fixed3 | lpad(9)) + (.limit | lpad(7))
-  + "  " + (if .met == null then "not measured" elif .met then "yes" else "NO" end)
+  + "  " + (if .value == null then "not measured" elif .met == null then "undecided" elif .met then "yes" else "NO" end)
   + (if .note == "" then "" else " (\(.note))" end)),
 "",
 (.walks[] | "worst factor, \(.walk): \(.factor) (\(.name)\(if .size > 0 then ", \(.size)" else "" end))"),
