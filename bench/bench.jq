@@ -70,12 +70,14 @@ def modes: ["unpatched", "off", "on"];
      most("off, the case furthest from unpatched"; ($worst_off | if . == null then null else off_by end); 0.01;
         (if $worst_off == null then "" else "\($worst_off | name_of); of cases that spread less than 1 %" end)),
      most("off, boot"; (find("boot"; 0) | if . == null or .off == null or .unpatched == null then null else off_by end); 0.02; ""),
-     # In time: the limit must lie outside of what half of the runs leave open
+     # In time: the limit must lie outside of the notches, 1.57 times the middle half
+     # of the runs by the root of their number on each side of a median
      ($cases[] | select(.name | startswith("two.")) | select(.unit == "per second") | . as $c
        | (if .unpatched == null or .on == null or .unpatched == 0 then null else .on / .unpatched end) as $v
        | (if $v == null then null else
-            (.on * (1 - .spread.on / 2) / (.unpatched * (1 + .spread.unpatched / 2))) as $low
-            | (.on * (1 + .spread.on / 2) / ([.unpatched * (1 - .spread.unpatched / 2), 1e-9] | max)) as $high
+            (1.57 / ([.runs, 1] | max | sqrt)) as $n
+            | (.on * (1 - $n * .spread.on) / (.unpatched * (1 + $n * .spread.unpatched))) as $low
+            | (.on * (1 + $n * .spread.on) / ([.unpatched * (1 - $n * .spread.unpatched), 1e-9] | max)) as $high
             | if $low >= 0.95 then true elif $high < 0.95 then false else null end end) as $met
        | least(.name; $v; 0.95; "") | .met = $met
        | .note = "wall-clock; spread \([$c.spread[] | . // 0] | max * 100 | round) %\(if $v != null and $met == null then ", undecided" else "" end)")

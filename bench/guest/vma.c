@@ -540,7 +540,7 @@ static void one_move(struct run *r) { one_vma(r, MOVE); }
 static const long none[] = { 0, 0 };
 static const long vmas[] = { 10, 100, 1000, 10000, 60000, 0 };
 static const long some[] = { 10, 100, 1000, 10000, 0 };
-static const long thousand[] = { 1000, 0 }, flat[] = { 1000, 10000, 0 };
+static const long thousand[] = { 1000, 0 }, flat[] = { 1000, 60000, 0 };
 static const long depths[] = { 1, 2, 4, 8, 0 }, deep[] = { 1, 8, 0 };
 static const long alive[] = { 1, 10, 100, 500, 0 }, alive_small[] = { 100, 0 };
 static const long prog[] = { 1, 100, 1000, 0 }, prog_small[] = { 100, 0 };
