@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,11 +25,14 @@
 #define ROUND_NS 400000000ULL
 #define VMAS 2000
 #define TREE 100	/* children */
+#define MPOL_MF_MOVE_ALL 4
 
 struct shared {
 	volatile long ops[2];
 	volatile int stop;
 	volatile int ready;
+	pid_t parent;
+	char *vmas;		/* of it */
 };
 
 static struct shared *shared;
@@ -106,14 +110,43 @@ static void reclaim_once(int fd)
 	shared->ops[0]++;
 }
 
+/* ---- or: migration of pages of the parent, which waits where reclaim gives up ---- */
+
+static bool migrates;
+
+static void migrate_once(void)
+{
+	static int node = 1;
+	static long first;
+	void *page[16];
+	int to[16], status[16];
+
+	for (int i = 0; i < 16; i++) {
+		page[i] = vma_at(shared->vmas, first + i);
+		to[i] = node;
+	}
+	/* A page that fork has just now is left where it is: no failure */
+	need(syscall(SYS_move_pages, shared->parent, 16UL, page, to, status, MPOL_MF_MOVE_ALL) >= 0,
+	     "move_pages: %s", strerror(errno));
+	/* 64 pages to one node, then back */
+	first = (first + 16) % 64;
+	if (!first)
+		node = !node;
+	shared->ops[0]++;
+}
+
 static void reclaim_loop(void)
 {
 	int fd = open(reclaim_path, O_WRONLY);
 
 	need(fd >= 0, "%s: %s", reclaim_path, strerror(errno));
 	pin(1);
-	while (!shared->stop)
-		reclaim_once(fd);
+	while (!shared->stop) {
+		if (migrates)
+			migrate_once();
+		else
+			reclaim_once(fd);
+	}
 }
 
 static void *reclaim_thread(void *arg)
@@ -136,6 +169,7 @@ static void against(struct run *r, void (*change)(void), int tree, bool inside)
 	pid_t pid = 0;
 	char path[96];
 
+	need(!migrates || !access("/sys/devices/system/node/node1", F_OK), "the guest has one node");
 	swap_on();
 	shared = mapped(sizeof(*shared));
 	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
@@ -158,6 +192,8 @@ static void against(struct run *r, void (*change)(void), int tree, bool inside)
 	for (long i = 0; i < VMAS; i++)
 		fill(vma_at(vmas, i), i);
 	spawn(&b, tree, NULL, NULL, 0);
+	shared->parent = getpid();
+	shared->vmas = vmas;
 	pin(0);
 	if (inside)
 		need(!pthread_create(&thread, NULL, reclaim_thread, NULL), "no thread");
@@ -188,6 +224,18 @@ static void against(struct run *r, void (*change)(void), int tree, bool inside)
 static void fork_against(struct run *r) { against(r, fork_once, TREE, false); }
 static void protect_against(struct run *r) { against(r, protect_once, 0, true); }
 static void tree_against(struct run *r) { against(r, map_once, 10, false); }
+
+static void fork_against_migration(struct run *r)
+{
+	migrates = true;
+	against(r, fork_once, TREE, false);
+}
+
+static void protect_against_migration(struct run *r)
+{
+	migrates = true;
+	against(r, protect_once, 0, true);
+}
 
 /* First touches by SIZE threads at once, all of one process */
 static void *toucher(void *arg)
@@ -233,5 +281,9 @@ const struct bench_case cpu_cases[] = {
 	  "two.mprotect-against-reclaim.reclaims" },
 	{ "two.tree-against-reclaim.rounds", tree_against, "per second", none, none,
 	  "two.tree-against-reclaim.reclaims" },
+	{ "two.fork-against-migration.forks", fork_against_migration, "per second", none, none,
+	  "two.fork-against-migration.migrations" },
+	{ "two.mprotect-against-migration.mprotects", protect_against_migration, "per second", none, none,
+	  "two.mprotect-against-migration.migrations" },
 	{ }
 };
