@@ -55,8 +55,7 @@ report: ## make the report of the last run anew, without booting
 
 bench: ## costs, in instructions, on three kernels (QUICK=1: 5 minutes, else up to 60)
 	@scripts/setup
-	@$(MAKE) kernel KERNEL=unpatched
-	@$(MAKE) kernel KERNEL=release
+	@for k in unpatched release unpatched-bench release-bench; do $(MAKE) kernel KERNEL=$$k || exit; done
 	@QUICK=$(QUICK) bench/run $(OUT)
 
 series: ## the change as a patch series, proven, in out/series
