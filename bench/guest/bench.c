@@ -543,7 +543,15 @@ int main(int argc, char **argv)
 			if (!wanted(c->name, argv))
 				continue;
 			do {
-				if (!list)
+				/*
+				 * Where stack and program are differs from process
+				 * to process, which shows where VMAs change: a third
+				 * of the runs each in three of them
+				 */
+				if (!list && groups[g] == vma_cases && runs >= 9)
+					for (int i = 0; i < 3; i++)
+						bad |= start_case(c, *s, (runs + 2) / 3);
+				else if (!list)
 					bad |= start_case(c, *s, runs);
 				else if (c->other)
 					printf("%s %ld\n%s %ld\n", c->name, *s, c->other, *s);

@@ -496,6 +496,8 @@ static void walk_reclaim(struct run *r, enum where where)
 
 	swap_on();
 	into_cgroup();
+	/* Only the pages are to go out, not what the program lives from */
+	need(!mlockall(MCL_CURRENT), "mlockall: %s", strerror(errno));
 	set_up(&p, where, r->size);
 	snprintf(path, sizeof(path), "%s/memory.reclaim", cg_dir);
 	fd = open(path, O_WRONLY);
