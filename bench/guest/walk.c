@@ -559,8 +559,6 @@ static void pause_ns(long ns)
 #define DM "/sys/kernel/mm/damon/admin/kdamonds"
 #define CX DM "/0/contexts/0"
 #define SAMPLE_US 100000
-#define DAMON_ROUNDS 40	/* with what it takes to wake up, which varies */
-
 /* Wait until the thread has run NR times, which it does in long intervals. */
 static void damon_rounds(struct pages *p, pid_t pid, int nr)
 {
@@ -582,6 +580,8 @@ static void damon_rounds(struct pages *p, pid_t pid, int nr)
  */
 static void walk_damon(struct run *r, enum where where)
 {
+	/* With what it takes to wake up, which varies; in small it is waited for */
+	int rounds = r->runs > 1 ? 40 : 5;
 	struct pages p;
 	uint64_t t;
 	long pid;
@@ -606,8 +606,8 @@ static void walk_damon(struct run *r, enum where where)
 	while (more(r)) {
 		damon_rounds(&p, pid, 1);
 		t = cpu_time(pid);
-		damon_rounds(&p, pid, DAMON_ROUNDS);
-		keep(r, (cpu_time(pid) - t) / (double)DAMON_ROUNDS);
+		damon_rounds(&p, pid, rounds);
+		keep(r, (cpu_time(pid) - t) / (double)rounds);
 		check_shared(&p);
 	}
 	write_file(DM "/0/state", "off");
