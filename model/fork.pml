@@ -3,7 +3,8 @@
  * fork with its bound, fork that fails, and exit, against a walker that must
  * find every migration entry.
  *
- * NR_MM processes: 0 forks 1, 1 forks 2.  Two addresses with one VMA each.
+ * NR_MM processes: 0 forks 1, 1 forks 2; with SIBLINGS 0 forks 2 as well, which
+ * walks visit before 1.  Two addresses with one VMA each.
  * One folio, of process 0, at one of the two addresses, in a natural or in a
  * displaced VMA, there before the first fork.  With two processes it may also be
  * faulted in next to it, under the per-VMA lock, and forks may fail.
@@ -24,6 +25,11 @@
 #define ID(mm, addr)	((mm) * 2 + (addr))
 #define VMA(slot)	((slot) - 1)
 #define XA_ZERO		7
+#ifdef SIBLINGS
+#define FORKS(mm, c)	((mm) == 0 && (c) < NR_MM)
+#else
+#define FORKS(mm, c)	((c) == (mm) + 1 && (c) < NR_MM)
+#endif
 #if NR_MM == 2
 #define MAY_FAIL	true
 #else
@@ -203,8 +209,8 @@ proctype migrate()
 	walking--
 }
 
-/* anon_rmap_link() */
-inline anon_rmap_link(mm)
+/* anon_rmap_link(): right after its parent */
+inline anon_rmap_link(mm, parent)
 {
 	down_write(A);
 	d_step {
@@ -214,8 +220,15 @@ inline anon_rmap_link(mm)
 #endif
 		mms[1] = mms[0];
 		mms[0] = mm;
+#elif NR_MM > 2
+		if
+		:: nr_mms == 2 && mms[0] == parent ->
+		   mms[2] = mms[1];
+		   mms[1] = mm
+		:: else -> mms[nr_mms] = mm
+		fi;
 #else
-		mms[nr_mms] = mm;		/* list_add_tail() */
+		mms[nr_mms] = mm;
 #endif
 		nr_mms++;
 		A.writer = 0
@@ -237,7 +250,7 @@ proctype fault()
 #ifdef OWN_IN_FORK
 	   /* The own anon_vma is made by the first fault. */
 	   anon_refs++;
-	   anon_rmap_link(0);
+	   anon_rmap_link(0, 0);
 #endif
 	   anon_vma[ID(0, at)] = 1;		/* anon_rmap_prepare() */
 	   d_step { !ptl[0] -> pte[0] = PRESENT };
@@ -270,11 +283,11 @@ inline dup_mmap(c, p)
 	:: true ->
 #if defined(OWN_IN_FORK)
 	   if
-	   :: nr_mms -> anon_rmap_link(c)
+	   :: nr_mms -> anon_rmap_link(c, p)
 	   :: else
 	   fi
 #elif !defined(LINK_AFTER_COPY)
-	   anon_rmap_link(c)
+	   anon_rmap_link(c, p)
 #endif
 	fi;
 	if
@@ -350,7 +363,7 @@ inline dup_mmap(c, p)
 	:: else -> break
 	od;
 #ifdef LINK_AFTER_COPY
-	anon_rmap_link(c);
+	anon_rmap_link(c, p);
 #endif
 #ifdef FAILED_FORK_UNBOUND
 	bound[c] = 2;
@@ -448,18 +461,19 @@ inline exit_mmap(mm)
 /* A process forks and exits.  It frees a child that it failed to make. */
 proctype process(byte self)
 {
-	byte addr, entry;
+	byte addr, entry, child = self + 1;
 	bool failed;
 
-	if
-	:: self < NR_MM - 1 ->
-	   dup_mmap(self + 1, self);
+	do
+	:: FORKS(self, child) ->
+	   dup_mmap(child, self);
 	   if
-	   :: failed -> exit_mmap(self + 1)
-	   :: else -> atomic { running++; run process(self + 1) }
-	   fi
-	:: true					/* does not fork */
-	fi;
+	   :: failed -> exit_mmap(child)
+	   :: else -> atomic { running++; run process(child) }
+	   fi;
+	   child++
+	:: true -> break			/* does not fork any more */
+	od;
 	if
 	:: self == 0 ->				/* a fault holds a reference */
 	   atomic { !vma_read_locked -> vma_write_locked = 2 }

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A walk that looks at entries without the page table lock and ends at a page
- * that is exclusive, against fork, zap, mprotect, and write faults.
+ * A walk that looks at entries without the page table lock, against fork, zap and
+ * mprotect.
  *
  * Two processes, 0 and its child 1, which is linked and on its way; one small
  * folio, at one address.  The walker must come by every entry, but those that
  * fork copied after it came by the parent's.
  *
- * Mutations: NO_RMB, SYNC_PEEKS (needs SYNC), NO_FLAG, FLAG_ONLY, FLAG_LAST
+ * Mutations: NO_RMB, SYNC_PEEKS (needs SYNC)
  */
 #include "lib.pml"
 
 byte pte[2];
 bit ptl[2];
 bit bound;			/* walkers see the child's VMA */
-byte mapcount = 1;
-bit exclusive = 1;		/* PageAnonExclusive() */
 bit visited[2];			/* the entry, or what it is a copy of */
 byte running = 3;
 
@@ -27,8 +25,6 @@ inline fork()
 	spin_lock(ptl[0]);
 	if
 	:: pte[0] == PRESENT ->
-	   exclusive = 0;
-	   mapcount++;
 	   d_step { pte[1] = PRESENT; visited[1] = visited[0] }
 	:: else
 	fi;
@@ -41,18 +37,7 @@ inline zap(mm)
 {
 	spin_lock(ptl[mm]);
 	if
-	:: pte[mm] == PRESENT -> pte[mm] = NONE; mapcount--
-	:: else
-	fi;
-	spin_unlock(ptl[mm])
-}
-
-/* do_wp_page(): the only process left takes the page over */
-inline write_fault(mm)
-{
-	spin_lock(ptl[mm]);
-	if
-	:: pte[mm] == PRESENT && mapcount == 1 -> exclusive = 1
+	:: pte[mm] == PRESENT -> pte[mm] = NONE
 	:: else
 	fi;
 	spin_unlock(ptl[mm])
@@ -77,14 +62,9 @@ proctype parent()
 	:: true
 	fi;
 #endif
-	if
-	:: write_fault(0)
-	:: true
-	fi;
 	fork();
 	if
 	:: zap(0)
-	:: write_fault(0)
 	:: true
 	fi;
 	running--
@@ -94,18 +74,17 @@ proctype child()
 {
 	bound;
 	if
-	:: write_fault(1)
 	:: zap(1)
 	:: true
 	fi;
 	running--
 }
 
-/* anon_rmap_visit(): anon_rmap_peek(), ->rmap_one(), the exclusive flag */
+/* anon_rmap_visit(): anon_rmap_peek(), ->rmap_one() */
 proctype anon_rmap_walk()
 {
 	byte mm;
-	bit here, flag, entry;
+	bit here;
 #ifdef NO_RMB
 	bit early_bound, early;		/* loads that overtake the parent's */
 
@@ -135,24 +114,7 @@ proctype anon_rmap_walk()
 	      :: pte[mm] == PRESENT -> visited[mm] = 1
 	      :: else
 	      fi;
-	      spin_unlock(ptl[mm]);
-#if defined(NO_FLAG)
-	      flag = 1;
-	      entry = (pte[mm] == PRESENT);
-#elif defined(FLAG_ONLY)
-	      flag = exclusive;
-	      entry = 1;
-#elif defined(FLAG_LAST)
-	      entry = (pte[mm] == PRESENT);
-	      flag = exclusive;
-#else
-	      flag = exclusive;
-	      entry = (pte[mm] == PRESENT);
-#endif
-	      if
-	      :: flag && entry -> break
-	      :: else
-	      fi
+	      spin_unlock(ptl[mm])
 	   :: else
 	   fi;
 	   mm++

@@ -27,9 +27,10 @@
  *   process, and for write by whoever moves page table entries, changes the
  *   range of a faulted VMA, or makes one unfindable.
  *
- * A walker visits the processes in the order they were linked, a parent before
- * the child forked from it: entries that fork copies are seen in one or the
- * other.  See Documentation/mm/anon_vma_lazy.rst.
+ * A walker visits a parent before the child forked from it: entries that fork
+ * copies are seen in one or the other.  Of siblings it visits the youngest first:
+ * whoever shares a page of the parent was forked after that was written.
+ * See Documentation/mm/anon_vma_lazy.rst.
  */
 
 #define pr_fmt(fmt) "anon_vma_lazy: " fmt
@@ -123,16 +124,18 @@ static struct anon_vma *anon_vma_alloc_lazy(void)
 	return anon_vma;
 }
 
-/* Link @mm to @anon_vma, whose rwsem the caller holds for write. */
+/*
+ * Link @mm to @anon_vma, whose rwsem the caller holds for write, right after its
+ * parent, @prev: before its elder siblings and their children.
+ */
 static void anon_rmap_link(struct anon_vma_mm_link *link, struct mm_struct *mm,
-			   struct anon_vma *anon_vma)
+			   struct anon_vma *anon_vma, struct list_head *prev)
 {
 	lockdep_assert_held_write(&anon_vma->rwsem);
 
 	link->mm = mm;
 	link->anon_vma = anon_vma;
-	/* At the tail: walkers visit a parent before its child. */
-	list_add_tail(&link->same_anon_vma, &anon_vma->mms);
+	list_add(&link->same_anon_vma, prev);
 	if (link == &mm->anon_rmap.own)
 		anon_vma->num_active_vmas++;
 }
@@ -160,7 +163,7 @@ static int anon_rmap_new_own(struct mm_struct *mm, struct anon_vma *parent)
 	anon_vma_unlock_write(anon_vma->parent);
 
 	anon_vma_lock_write(anon_vma);
-	anon_rmap_link(&rmap->own, mm, anon_vma);
+	anon_rmap_link(&rmap->own, mm, anon_vma, &anon_vma->mms);
 	anon_vma_unlock_write(anon_vma);
 
 	list_add(&rmap->own.same_mm, &rmap->links);
@@ -224,7 +227,7 @@ int __anon_rmap_fork(struct mm_struct *mm, struct mm_struct *oldmm)
 		if (!rmap->own.anon_vma && anon_vma->num_children < 2 &&
 		    anon_vma->num_active_vmas == ANON_VMA_LAZY)
 			link = &rmap->own;
-		anon_rmap_link(link, mm, anon_vma);
+		anon_rmap_link(link, mm, anon_vma, &plink->same_anon_vma);
 		anon_vma_unlock_write(anon_vma);
 
 		list_add(&link->same_mm, &rmap->links);
@@ -528,15 +531,16 @@ static int anon_rmap_peek(struct folio *folio, struct vm_area_struct *vma,
 
 /*
  * The next @trust visits do not look ahead: most pages are in the first process
- * of the list, and where one process maps a page others are likely to.  Walks of
- * large folios, and with rwc->sync, never do.
+ * of the list, and where one process maps a page @burst others are likely to.
+ * Walks of large folios, and with rwc->sync, never do.  Walks that end after the
+ * last entry, with @left more to see, always do.
  */
 struct anon_walk {
 	struct folio *folio;
 	struct rmap_walk_control *rwc;
 	pgoff_t first, last;	/* index of its pages; by address: nothing */
 	bool by_address;
-	int trust;
+	int trust, burst, left;
 };
 
 /* Return false if the walk is over. */
@@ -563,25 +567,18 @@ static bool anon_rmap_visit(struct anon_walk *walk, struct vm_area_struct *vma,
 	 * away here.  The documentation says why it cannot be missed.
 	 */
 	if (--walk->trust < 0) {
-		walk->trust = anon_rmap_peek(folio, vma, addr) ? 32 : 0;
-		if (!walk->trust)
+		int here = anon_rmap_peek(folio, vma, addr);
+
+		walk->trust = here ? walk->burst : 0;
+		if (!here)
 			return true;
+		walk->left -= here > 0;
 	}
 	if (!rwc->rmap_one(folio, vma, addr, rwc->arg))
 		return false;
 	if (rwc->done && rwc->done(folio))
 		return false;
-
-	/*
-	 * One process maps an exclusive page.  It is this one if the entry is
-	 * there after the flag was: who has no entry of a folio gets one by
-	 * fork() only.  What that shares from now on has been visited.
-	 */
-	if (atomic_read(&folio->_mapcount) > 0 || folio_test_large(folio) ||
-	    !PageAnonExclusive(&folio->page))
-		return true;
-	smp_rmb();	/* the flag before the entry */
-	return anon_rmap_peek(folio, vma, addr) <= 0;
+	return walk->left > 0;
 }
 
 /*
@@ -678,11 +675,20 @@ bool anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
 		.folio = folio, .rwc = rwc,
 		.trust = folio_test_large(folio) || rwc->sync ? INT_MAX : 1,
 		.first = folio_pgoff(folio), .by_address = addr != -EFAULT,
+		.burst = 32, .left = INT_MAX,
 	};
 	struct anon_vma_mm_link *link;
 
 	lockdep_assert_held(&anon_vma->rwsem);
 	walk.last = walk.first + folio_nr_pages(folio) - 1;
+	/*
+	 * page_idle and DAMON may miss an entry, as all who bring a lock of their
+	 * own, and have no end of theirs, as those with done() or try_lock.
+	 */
+	if (rwc->anon_lock && !rwc->done && !rwc->try_lock && walk.trust == 1) {
+		walk.left = folio_mapcount(folio);
+		walk.trust = walk.burst = 0;
+	}
 
 	list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
 		struct mm_struct *mm = link->mm;

@@ -394,6 +394,7 @@ struct mm_struct *mm_alloc(const struct mm_struct *parent)
 	memset(&mm->mm_mt, 0, sizeof(mm->mm_mt));
 	mm->pt = calloc(NR_PAGES, sizeof(*mm->pt));
 	mm->seen = calloc(NR_PAGES, sizeof(*mm->seen));
+	mm->parent = parent ? parent->id : 0;
 	mm->id = ++mm_ids;
 	unit_init_rwsem(&mm->mmap_lock, LOCK_MMAP);
 	anon_rmap_init(mm);
@@ -1179,9 +1180,7 @@ static void op_lockall(const u8 *arg)
 			continue;
 		list_for_each_entry(link, &anon_vma->mms, same_anon_vma)
 			linked |= link->mm == mm;
-		/* The walk may have ended at the one that maps an exclusive page */
-		check(walk_contended(folio) ? linked : !linked || folio->exclusive,
-		      "folio %lu, mm %d", folio->id, mm->id);
+		check(walk_contended(folio) == linked, "folio %lu, mm %d", folio->id, mm->id);
 	}
 	unit_thread = THREAD_OPS;
 	anon_rmap_unlock_mm(mm);

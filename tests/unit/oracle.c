@@ -250,6 +250,27 @@ bool walk_contended(struct folio *folio)
 	return rwc.contended;
 }
 
+static void *own_lock(struct folio *folio, struct rmap_walk_control *rwc)
+{
+	return NULL;
+}
+
+/* A walk that counts entries and ends after the last has found them all. */
+static void check_counted(struct folio *folio)
+{
+	struct walk w = { .dup = false };
+	struct rmap_walk_control rwc = {
+		.rmap_one = walk_one, .arg = &w, .anon_lock = own_lock,
+	};
+
+	anon_vma_lock_read(folio_anon_vma(folio));
+	stamp++;
+	anon_rmap_walk(folio_anon_vma(folio), folio, -EFAULT, NULL, true, &rwc);
+	anon_vma_unlock_read(folio_anon_vma(folio));
+	check(w.found >= folio_mapcount(folio), "folio %lu: found %d of %d entries",
+	      folio->id, w.found, folio_mapcount(folio));
+}
+
 void check_folios(bool dup)
 {
 	struct folio *folio;
@@ -257,8 +278,11 @@ void check_folios(bool dup)
 	list_for_each_entry(folio, &folios, list) {
 		struct walk w = { .dup = dup };
 
-		if (folio->mapping)
-			walk_folio(folio, &w, false);
+		if (!folio->mapping)
+			continue;
+		walk_folio(folio, &w, false);
+		if (!dup && !folio_test_large(folio))
+			check_counted(folio);
 	}
 }
 
@@ -567,6 +591,23 @@ static void check_mm(struct mm_struct *mm, bool failed, long *links, long *displ
 	}
 }
 
+/* A walk visits the parent first, and the younger siblings of @mm. */
+static void check_order(struct anon_vma *anon_vma, struct mm_struct *mm)
+{
+	struct anon_vma_mm_link *link;
+	bool before = true;
+
+	list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
+		if (link->mm == mm)
+			before = false;
+		else if (link->mm->parent == mm->parent && mm->parent)
+			check(before == (link->mm->id > mm->id), "mm %d, sibling %d",
+			      mm->id, link->mm->id);
+		else if (link->mm->id == mm->parent)
+			check(before, "mm %d before its parent", mm->id);
+	}
+}
+
 void check_structures(void)
 {
 	long mms = 0, links = 0, displaced = 0, dead = 0;
@@ -582,16 +623,13 @@ void check_structures(void)
 	     anon_vma = unit_cache_next(anon_vma_cachep, anon_vma)) {
 		unsigned long children = 0, active = 0;
 		struct anon_vma_mm_link *link;
-		int last = 0;
 
 		check(anon_vma_is_lazy(anon_vma) &&
 		      (background.active || !rwsem_is_locked(&anon_vma->rwsem)), "anon_vma");
 		list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
 			check(link->anon_vma == anon_vma, "foreign link");
 			active += link == &link->mm->anon_rmap.own;
-			/* Parents are older: a walk visits them first */
-			check(link->mm->id > last, "mm %d after %d", link->mm->id, last);
-			last = link->mm->id;
+			check_order(anon_vma, link->mm);
 		}
 		check((anon_vma->num_active_vmas & ~ANON_VMA_LAZY) == active, "%lu", active);
 		if (list_empty(&anon_vma->mms)) {	/* Somebody has a reference */

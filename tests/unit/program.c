@@ -271,11 +271,24 @@ static bool not_mine(struct vm_area_struct *vma, void *arg)
 	return vma->vm_mm == arg;
 }
 
+static int looks;
+
+static bool count_looks(struct vm_area_struct *vma, void *arg)
+{
+	looks++;
+	return false;
+}
+
+static void *own_lock(struct folio *folio, struct rmap_walk_control *rwc)
+{
+	return NULL;
+}
+
 static int walk_calls(struct folio *folio, struct rmap_walk_control *rwc, int last)
 {
 	struct anon_vma *anon_vma = folio_anon_vma(folio);
 
-	calls = 0;
+	calls = looks = 0;
 	last_call = last;
 	anon_vma_lock_read(anon_vma);
 	anon_rmap_walk(anon_vma, folio, -EFAULT, NULL, true, rwc);
@@ -283,16 +296,25 @@ static int walk_calls(struct folio *folio, struct rmap_walk_control *rwc, int la
 	return calls;
 }
 
-/* Processes 0 to 3 map the page, 1 displaced: a walk ends where it is told to. */
+/*
+ * Processes 0 to 3 map the page, 1 displaced: a walk ends where it is told to.
+ * After 1 and 2 have written theirs, only the youngest child shares it: walks that
+ * say when they are done, or count, do not look at its elder siblings.
+ */
 void model_test_early_end(void)
 {
 	static const char *const program[] = {
 		"exec 0", "map 0 10 1 0", "write 0 10 1", "fork 0 1", "fork 0 2",
 		"fork 0 3", "move 1 10 20 1",
 	};
+	static const char *const written[] = { "write 1 20 1", "write 2 10 1" };
 	struct rmap_walk_control one = { .rmap_one = stop_one };
 	struct rmap_walk_control done = { .rmap_one = go_on, .done = stop_done };
 	struct rmap_walk_control some = { .rmap_one = go_on, .invalid_vma = not_mine };
+	struct rmap_walk_control all = { .rmap_one = go_on, .invalid_vma = count_looks };
+	struct rmap_walk_control count = {
+		.rmap_one = go_on, .invalid_vma = count_looks, .anon_lock = own_lock,
+	};
 	struct folio *folio;
 	struct op op;
 	unsigned int i;
@@ -311,6 +333,15 @@ void model_test_early_end(void)
 		some.arg = mm_of(i);
 		check(walk_calls(folio, &some, 0) == 3, "%d calls", calls);
 	}
+	check(walk_calls(folio, &count, 0) == 4 && looks == 4, "%d calls", calls);
+	for (i = 0; i < ARRAY_SIZE(written); i++) {
+		check(op_parse(written[i], &op) == 1, "%s", written[i]);
+		model_run(&op);
+	}
+	check(walk_calls(folio, &all, 0) && looks == 4, "%d looks", looks);
+	check(walk_calls(folio, &count, 0) == 2 && looks == 2, "%d looks", looks);
+	done.invalid_vma = count_looks;
+	check(walk_calls(folio, &done, 2) == 2 && looks == 2, "%d looks", looks);
 	model_end();
 }
 

@@ -424,7 +424,7 @@ struct mm_struct {
 	struct mm_anon_rmap anon_rmap;
 	pte_t *pt;
 	unsigned long *seen;
-	int id;
+	int id, parent;
 };
 
 struct task_struct { struct mm_struct *mm; struct list_head tasks; };
@@ -456,6 +456,7 @@ struct rmap_walk_control {
 	bool (*rmap_one)(struct folio *folio, struct vm_area_struct *vma,
 			 unsigned long addr, void *arg);
 	int (*done)(struct folio *folio);
+	void *(*anon_lock)(struct folio *folio, struct rmap_walk_control *rwc);
 	bool (*invalid_vma)(struct vm_area_struct *vma, void *arg);
 };
 
@@ -476,8 +477,8 @@ struct rmap_walk_control {
 #define folio_test_large(folio)		((folio)->nr_pages > 1)
 #define folio_pgoff(folio)		((folio)->index)
 #define folio_nr_pages(folio)		((folio)->nr_pages + 0ul)
+#define folio_mapcount(folio)		((folio)->_mapcount.counter + 1)
 #define folio_pfn(folio)		((folio)->id * 16)
-#define PageAnonExclusive(page)		((page)->folio->exclusive >> (page)->idx & 1)
 
 /* A look at an entry without the page table lock: M, and the VMA, keep it there. */
 pmd_t *mm_find_pmd(struct mm_struct *mm, unsigned long addr);
