@@ -643,6 +643,7 @@ static char *map_huge(char *addr)
 }
 
 static bool zeroes;	/* a part full of zeroes is replaced by the zero page */
+static bool half_only;	/* its upper half is not mapped any more */
 
 /* A new huge page; where one was split before, the page table is still there. */
 static void make_huge(char *p, char **pages, const uint64_t *tag)
@@ -684,12 +685,15 @@ static void walk_split(struct run *r, enum where where)
 			spawn(&b, r->size, pages, new, 2);
 		if (where == SHARED_LATE)
 			spawn(&late, 1, pages, new, 2);
+		if (half_only)
+			need(!madvise(p + HUGE / 2, HUGE / 2, MADV_DONTNEED), "MADV_DONTNEED: %s",
+			     strerror(errno));
 		begin(r);
 		n = write(fd, cmd, strlen(cmd));
 		end(r, 1);
 		need(n > 0, "split: %s", strerror(errno));
-		need(!is_huge(p) && !is_huge(pages[1]), "the huge page was not split");
-		need(filled(pages[0], new[0]) && filled(pages[1], new[1]),
+		need(!is_huge(p) && (half_only || !is_huge(pages[1])), "the huge page was not split");
+		need(filled(pages[0], new[0]) && (half_only || filled(pages[1], new[1])),
 		     "the huge page lost its content");
 		if (where == SHARED)
 			reap(&b);
@@ -705,6 +709,7 @@ static void split_shared(struct run *r) { walk_split(r, SHARED); }
 static void split_own_before(struct run *r) { walk_split(r, OWN_BEFORE); }
 static void split_own_after(struct run *r) { walk_split(r, OWN_AFTER); }
 static void split_shared_late(struct run *r) { walk_split(r, SHARED_LATE); }
+static void split_half(struct run *r) { half_only = true; walk_split(r, OWN_AFTER); }
 static void split_zeroes(struct run *r) { zeroes = true; walk_split(r, OWN_AFTER); }
 
 /* ---- KSM ---- */
@@ -863,6 +868,7 @@ const struct bench_case walk_cases[] = {
 	{ "walk.split.own-after", split_own_after, I, children, small },
 	{ "walk.split.shared-late", split_shared_late, I, children, small },
 	{ "walk.split.zeroes", split_zeroes, I, children, small },
+	{ "walk.split.half", split_half, I, children, small },
 	{ "ksm.merge", ksm_merge, I, merges, merges },
 	{ "ksm.move", ksm_move, I, children, few_small },
 	{ "ksm.move.own-before", ksm_own_before, I, children, small },
