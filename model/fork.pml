@@ -11,11 +11,12 @@
  *
  * The stores of a VMA into the child's tree and of the bound go through a
  * store buffer: other processors see them when the buffer is drained, at the
- * latest when the forking one releases a lock.
+ * latest when the forking one releases a lock.  A VMA may stay out of the child,
+ * whose tree is then put together anew.
  *
  * Mutations: NO_BOUND, BOUND_AFTER_COPY, BOUND_RELAXED, CHILD_FIRST,
  * LINK_AFTER_COPY, OWN_IN_FORK, FORK_WITHOUT_VMA_LOCK, EARLY_OUT, FAILED_FORK_UNBOUND,
- * UNLINK_LATE
+ * UNLINK_LATE, TREE_WITHOUT_RCU
  */
 #include "lib.pml"
 
@@ -42,6 +43,7 @@ bit vma_live[NR_MM * 2];
 bit anon_vma[NR_MM * 2];	/* vma->anon_vma */
 bit displaced[NR_MM * 2];	/* has an AVC in mm->anon_rmap.displaced */
 byte pte[NR_MM];		/* of the folio's address */
+byte in_tree[NR_MM];		/* walkers between rcu_read_lock() and unlock */
 bit ptl[NR_MM];
 rwsem M[NR_MM];
 byte in_mm[NR_MM];		/* walkers */
@@ -140,7 +142,8 @@ inline anon_rmap_walk_mm(mm, goal)
 #else
 	:: bound[mm] > at ->			/* smp_load_acquire() */
 #endif
-	   found = mm_mt[ID(mm, at)];
+	   in_tree[mm]++;
+	   d_step { found = mm_mt[ID(mm, at)]; in_tree[mm]-- };
 	   if
 	   :: found ->
 	      d_step {				/* vma_findable() */
@@ -312,6 +315,18 @@ inline dup_mmap(c, p)
 	   :: MAY_FAIL ->			/* vm_area_dup() etc.: -ENOMEM */
 	      failed = true;
 	      mm_mt[ID(c, addr)] = XA_ZERO
+	   :: addr == 1 && at == 0 ->		/* VM_DONTCOPY: vma_iter_clear_gfp() */
+	      d_step {
+#ifdef TREE_WITHOUT_RCU
+		property(tree_node_freed_in_use, !in_tree[c]);
+#endif
+		if
+		:: pending_vma -> drain_slot()
+		:: else
+		fi;
+		mm_mt[ID(c, 1)] = 0
+	      };
+	      addr++
 	   :: true ->
 	      d_step {				/* vm_area_dup() */
 		vma_live[ID(c, addr)] = 1;

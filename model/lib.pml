@@ -15,6 +15,7 @@ hidden byte page_lost;				/* zapped while it was to be moved */
 hidden byte mapped_page_missed;			/* by a walk that was not contended */
 hidden byte page_table_freed_in_use;
 hidden byte vma_freed_in_use;
+hidden byte tree_node_freed_in_use;		/* of mm_mt */
 hidden byte foreign_vma_touched;		/* of another mm, or no VMA at all */
 hidden byte unset_range_used;			/* of a VMA under construction */
 hidden byte asked_about_another;		/* a question was answered, then the answer changed */
