@@ -98,7 +98,7 @@ TEST_F(lazy, dontunmap_unfaulted)
 	char *to;
 
 	RU_OK(ru_make(m, RU_ANON, 2));
-	to = (char *)ru_reserve(m->len, ru_page) + ru_page;
+	to = (char *)ru_reserve(64 * ru_page + m->len, ru_page) + ru_page;
 	RU_OK(ru_mremap_in(0, m->addr, m->len, m->len,
 			   MREMAP_MAYMOVE | MREMAP_FIXED | 4, to));
 	ASSERT_EQ(base + 1, displaced(0));
