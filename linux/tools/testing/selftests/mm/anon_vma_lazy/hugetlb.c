@@ -81,11 +81,11 @@ TEST_F(hugetlb, other_size_in_child)
 	ASSERT_EQ(0, ru_call(child, map_small, (long)m->addr, m->len, 0, 0));
 	RU_OK(ru_fill_in(child, m->addr, m->seed + 1, 0, 40));
 	ASSERT_EQ(0, ru_call(child, map_huge, (long)at, RU_HUGE, 0, 0));
-	RU_OK(ru_fill_in(child, at, small.seed + 1, 0, 40));
+	RU_OK(ru_fill_in(child, at, small.seed + 1, 0, 24));
 	RU_OK(ru_migrate(m, 0, m->nr, RU_VIEWS({0, m->addr}, {other, m->addr})));
 	RU_OK(ru_migrate(&small, 0, 16, RU_VIEWS({other, at}, {0, at})));
 	RU_OK(ru_check_in(child, m->addr, m->seed + 1, 0, 40));
-	RU_OK(ru_check_in(child, at, small.seed + 1, 0, 40));
+	RU_OK(ru_check_in(child, at, small.seed + 1, 0, 24));
 	RU_OK(ru_exit(other));
 	RU_OK(ru_exit(child));
 }
