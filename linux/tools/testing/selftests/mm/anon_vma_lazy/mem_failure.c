@@ -20,6 +20,12 @@
 #define MADV_SOFT_OFFLINE 101
 #endif
 
+static int handled(void)
+{
+	return access("/proc/sys/vm/memory_failure_early_kill", F_OK) ?
+	       ru_fail("no memory failure handling") : 0;
+}
+
 FIXTURE(failure) {
 	struct ru_mem m;
 	uint64_t pfn[8];
@@ -30,8 +36,7 @@ FIXTURE_SETUP(failure)
 {
 	RU_START();
 	RU_NEED(ru_kind_ready(variant->kind));
-	RU_NEED(access("/proc/sys/vm/memory_failure_early_kill", F_OK) ?
-		ru_fail("no memory failure handling") : 0);
+	RU_NEED(handled());
 	/* Every process that maps the page is told, also without touching it. */
 	prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0);
 }
@@ -219,6 +224,7 @@ FIXTURE_SETUP(ksm_failure)
 	RU_START();
 	RU_NEED(geteuid() ? ru_fail("needs root") : 0);
 	RU_NEED(access(KSM "run", W_OK) ? ru_fail("no KSM") : 0);
+	RU_NEED(handled());
 	RU_OK(ru_write_str(KSM "run", "2"));
 	ru_write_str(KSM "merge_across_nodes", "1");
 	RU_OK(ru_write_str(KSM "sleep_millisecs", "0"));

@@ -59,8 +59,8 @@ TEST_F(migrate, mbind)
 	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
 	to = node_of(0, m->addr) == node[0] ? node[1] : node[0];
 	mask = 1UL << to;
-	ASSERT_EQ(0, syscall(SYS_mbind, m->addr, m->len, MPOL_BIND, &mask, 64,
-			     MPOL_MF_MOVE_ALL | MPOL_MF_STRICT))
+	ASSERT_EQ(0, syscall(SYS_mbind, m->addr, m->len, MPOL_BIND, &mask,
+			     8 * sizeof(mask), MPOL_MF_MOVE_ALL | MPOL_MF_STRICT))
 		TH_LOG("mbind: %s", strerror(errno));
 	RU_OK(all_on(m, to, RU_VIEWS({0, m->addr}, {child, m->addr})));
 	RU_OK(ru_exit(child));
@@ -92,7 +92,8 @@ TEST_F(migrate, migrate_pages)
 	from = 1UL << is;
 	is = is == node[0] ? node[1] : node[0];
 	to = 1UL << is;
-	ASSERT_LE(0, syscall(SYS_migrate_pages, ru_pid(child), 64, &from, &to))
+	ASSERT_LE(0, syscall(SYS_migrate_pages, ru_pid(child), 8 * sizeof(to),
+			     &from, &to))
 		TH_LOG("migrate_pages: %s", strerror(errno));
 	RU_OK(all_on(m, is, RU_VIEWS({child, moved}, {0, m->addr})));
 	ASSERT_EQ(0, ru_call(child, write_it, (long)moved, m->nr, m->seed, 0));

@@ -594,6 +594,8 @@ int ru_kind_ready(enum ru_kind kind)
 		return ru_fail("needs root");
 	switch (kind) {
 	case RU_HUGETLB:
+		if (sizeof(long) == 4)
+			return ru_fail("hugetlb pages of 32 bits do not migrate");
 		return hugetlb_pool();
 	case RU_THP:
 		if (ru_pmd > MAX_PMD)

@@ -322,6 +322,12 @@ TEST_F(collapse, khugepaged)
 	RU_OK(ru_switch(path, "10", alloc, sizeof(alloc)));
 	snprintf(path, sizeof(path), "%spages_to_scan", K);
 	RU_OK(ru_switch(path, "65536", nr, sizeof(nr)));
+	/*
+	 * Start it anew: in the five minutes from boot until jiffies is 0, with
+	 * 32 bits, it does not wake up when its time to sleep is changed.
+	 */
+	RU_OK(ru_write_str("/sys/kernel/mm/transparent_hugepage/enabled", "never"));
+	RU_OK(ru_write_str("/sys/kernel/mm/transparent_hugepage/enabled", "madvise"));
 	/* A write makes the parent's pages its own: shared ones are left alone. */
 	ru_fill(m->addr, m->seed, 0, m->nr);
 	for (i = 0; i < 300 && !ru_is_thp(0, m->addr); i++)
