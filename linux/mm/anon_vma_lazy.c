@@ -687,7 +687,8 @@ bool anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
 	 */
 	if (rwc->anon_lock && !rwc->done && !rwc->try_lock && walk.trust == 1) {
 		walk.left = folio_mapcount(folio);
-		walk.trust = walk.burst = 0;
+		walk.burst = 0;
+		walk.trust = 0;
 	}
 
 	list_for_each_entry(link, &anon_vma->mms, same_anon_vma) {
