@@ -154,14 +154,15 @@ static long slab_objects(const char *name)
 
 /*
  * The smallest of several looks, for a slab that a CPU works on counts whole.
- * Others start and end programs, so for each number of processes.
+ * Others start and end programs, so for each number of processes; a look during
+ * which it changed is of neither.
  */
 static void take(struct figures *f, int base)
 {
+	long slab[NR_SLABS], counter[NR_COUNTERS];
 	char path[128];
 	int look, i, n;
 	bool first;
-	long value;
 
 	memset(f, 0, sizeof(*f));
 	f->base = base;
@@ -170,25 +171,28 @@ static void take(struct figures *f, int base)
 		n = count_processes() - base;
 		if (n < 0 || n >= NR_BASES)
 			continue;
-		first = !f->at[n].seen;
-		f->at[n].seen = true;
 		for (i = 0; i < NR_SLABS; i++) {
 			snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink",
 				 slabs[i]);
 			ru_write_str(path, "1");
 		}
-		for (i = 0; i < NR_SLABS; i++) {
-			value = slab_objects(slabs[i]);
-			if (first || value < f->at[n].slab[i])
-				f->at[n].slab[i] = value;
-		}
+		for (i = 0; i < NR_SLABS; i++)
+			slab[i] = slab_objects(slabs[i]);
 		for (i = 0; i < NR_COUNTERS; i++) {
 			snprintf(path, sizeof(path), COUNTERS "%s", counters[i]);
-			if (ru_read_long(path, &value))
-				value = 0;
-			if (first || value < f->at[n].counter[i])
-				f->at[n].counter[i] = value;
+			if (ru_read_long(path, &counter[i]))
+				counter[i] = 0;
 		}
+		if (count_processes() - base != n)
+			continue;
+		first = !f->at[n].seen;
+		f->at[n].seen = true;
+		for (i = 0; i < NR_SLABS; i++)
+			if (first || slab[i] < f->at[n].slab[i])
+				f->at[n].slab[i] = slab[i];
+		for (i = 0; i < NR_COUNTERS; i++)
+			if (first || counter[i] < f->at[n].counter[i])
+				f->at[n].counter[i] = counter[i];
 	}
 }
 
