@@ -32,7 +32,7 @@ tree: ## unpack the kernel source and put our files and hooks into it
 kernel: ## build one kernel (KERNEL=, ARCH=)
 	@scripts/setup $(FOREIGN)
 	@scripts/source >/dev/null
-	@case $(KERNEL) in unpatched) ;; dev) scripts/dev-link ;; *) scripts/assemble ;; esac
+	@[ $(KERNEL) != dev ] || scripts/dev-link
 	@scripts/kernel --arch $(ARCH) $(KERNEL)
 
 kernels: ## build the unpatched, the release and the debug kernel
