@@ -116,6 +116,8 @@ struct walk {
 
 int walk_folio(struct folio *folio, struct walk *w, bool locked);
 bool walk_contended(struct folio *folio);
+void walk_locked(struct folio *folio, struct rmap_walk_control *rwc);
+void *own_lock(struct folio *folio, struct rmap_walk_control *rwc);
 void check_folios(bool dup);
 void check_structures(void);
 long counter(const char *name);

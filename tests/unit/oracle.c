@@ -235,6 +235,17 @@ int walk_folio(struct folio *folio, struct walk *w, bool locked)
 	return w->found;
 }
 
+/* A walk of the file's own, with A held for read */
+void walk_locked(struct folio *folio, struct rmap_walk_control *rwc)
+{
+	struct anon_vma *anon_vma = folio_anon_vma(folio);
+
+	anon_vma_lock_read(anon_vma);
+	stamp++;
+	anon_rmap_walk(anon_vma, folio, -EFAULT, NULL, true, rwc);
+	anon_vma_unlock_read(anon_vma);
+}
+
 /* A walk that may not wait: has it met a process that is locked? */
 bool walk_contended(struct folio *folio)
 {
@@ -243,14 +254,12 @@ bool walk_contended(struct folio *folio)
 		.rmap_one = walk_one, .arg = &w, .try_lock = true,
 	};
 
-	anon_vma_lock_read(folio_anon_vma(folio));
-	stamp++;
-	anon_rmap_walk(folio_anon_vma(folio), folio, -EFAULT, NULL, true, &rwc);
-	anon_vma_unlock_read(folio_anon_vma(folio));
+	walk_locked(folio, &rwc);
 	return rwc.contended;
 }
 
-static void *own_lock(struct folio *folio, struct rmap_walk_control *rwc)
+/* As those bring that may miss an entry; it is not called. */
+void *own_lock(struct folio *folio, struct rmap_walk_control *rwc)
 {
 	return NULL;
 }
@@ -263,10 +272,7 @@ static void check_counted(struct folio *folio)
 		.rmap_one = walk_one, .arg = &w, .anon_lock = own_lock,
 	};
 
-	anon_vma_lock_read(folio_anon_vma(folio));
-	stamp++;
-	anon_rmap_walk(folio_anon_vma(folio), folio, -EFAULT, NULL, true, &rwc);
-	anon_vma_unlock_read(folio_anon_vma(folio));
+	walk_locked(folio, &rwc);
 	check(w.found >= folio_mapcount(folio), "folio %lu: found %d of %d entries",
 	      folio->id, w.found, folio_mapcount(folio));
 }

@@ -279,20 +279,11 @@ static bool count_looks(struct vm_area_struct *vma, void *arg)
 	return false;
 }
 
-static void *own_lock(struct folio *folio, struct rmap_walk_control *rwc)
-{
-	return NULL;
-}
-
 static int walk_calls(struct folio *folio, struct rmap_walk_control *rwc, int last)
 {
-	struct anon_vma *anon_vma = folio_anon_vma(folio);
-
 	calls = looks = 0;
 	last_call = last;
-	anon_vma_lock_read(anon_vma);
-	anon_rmap_walk(anon_vma, folio, -EFAULT, NULL, true, rwc);
-	anon_vma_unlock_read(anon_vma);
+	walk_locked(folio, rwc);
 	return calls;
 }
 
