@@ -671,9 +671,9 @@ bool anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
 		    unsigned long addr, const struct mm_struct *owner,
 		    bool forks, struct rmap_walk_control *rwc)
 {
+	bool look = !folio_test_large(folio) && !rwc->sync;
 	struct anon_walk walk = {
-		.folio = folio, .rwc = rwc,
-		.trust = folio_test_large(folio) || rwc->sync ? INT_MAX : 1,
+		.folio = folio, .rwc = rwc, .trust = look ? 1 : INT_MAX,
 		.first = folio_pgoff(folio), .by_address = addr != -EFAULT,
 		.burst = 32, .left = INT_MAX,
 	};
@@ -685,7 +685,7 @@ bool anon_rmap_walk(struct anon_vma *anon_vma, struct folio *folio,
 	 * page_idle and DAMON may miss an entry, as all who bring a lock of their
 	 * own, and have no end of theirs, as those with done() or try_lock.
 	 */
-	if (rwc->anon_lock && !rwc->done && !rwc->try_lock && walk.trust == 1) {
+	if (look && rwc->anon_lock && !rwc->done && !rwc->try_lock) {
 		walk.left = folio_mapcount(folio);
 		walk.burst = 0;
 		walk.trust = 0;
