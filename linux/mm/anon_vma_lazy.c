@@ -782,7 +782,7 @@ void dump_vma_anon_rmap(const struct vm_area_struct *vma)
 {
 	if (vma->vm_mm)
 		pr_emerg("%s delta %lx\n",
-			 mm_anon_lazy(vma->vm_mm) ? "lazy" : "regular",
+			 vma_anon_lazy(vma) ? "lazy" : "regular",
 			 vma_anon_delta(vma));
 }
 

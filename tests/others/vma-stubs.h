@@ -12,6 +12,7 @@
 /* Never true: what is behind it is to compile */
 #define anon_delta				vm_pgoff
 #define mm_anon_lazy(mm)			((void)(mm), 0)
+#define vma_anon_lazy(vma)			((void)(vma), 0)
 #define vma_anon_start_write(vma)		((void)(vma))
 #define vma_anon_delta(vma)			0UL
 #define vma_anon_start(vma)			((vma)->vm_pgoff)

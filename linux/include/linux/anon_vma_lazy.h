@@ -41,10 +41,20 @@ static inline bool mm_anon_lazy(const struct mm_struct *mm)
 #endif
 }
 
+/* Of the process of @vma, which is not looked at before there has been one. */
+static inline bool vma_anon_lazy(const struct vm_area_struct *vma)
+{
+#ifdef CONFIG_ANON_VMA_LAZY
+	return anon_vma_lazy_used() && vma->vm_mm->anon_rmap.lazy;
+#else
+	return false;
+#endif
+}
+
 /* A new VMA: in the place of the empty list of a regular process. */
 static inline void vma_anon_init(struct vm_area_struct *vma)
 {
-	if (mm_anon_lazy(vma->vm_mm)) {
+	if (vma_anon_lazy(vma)) {
 		vma->displaced = NULL;
 		vma->anon_delta = 0;
 	}
@@ -53,7 +63,7 @@ static inline void vma_anon_init(struct vm_area_struct *vma)
 /* A byte copy of a VMA. */
 static inline void vma_anon_dup(struct vm_area_struct *vma)
 {
-	if (mm_anon_lazy(vma->vm_mm))
+	if (vma_anon_lazy(vma))
 		vma->displaced = NULL;
 	else
 		INIT_LIST_HEAD(&vma->anon_vma_chain);
@@ -63,7 +73,7 @@ static inline void vma_anon_dup(struct vm_area_struct *vma)
 static inline void vma_anon_reset(struct vm_area_struct *vma)
 {
 	vma->anon_vma = NULL;
-	if (mm_anon_lazy(vma->vm_mm))
+	if (vma_anon_lazy(vma))
 		vma->anon_delta = 0;
 }
 
@@ -73,7 +83,7 @@ static inline void vma_anon_reset(struct vm_area_struct *vma)
  */
 static inline void vma_anon_start_write(struct vm_area_struct *vma)
 {
-	if (mm_anon_lazy(vma->vm_mm))
+	if (vma_anon_lazy(vma))
 		vma_start_write(vma);
 }
 
@@ -85,7 +95,7 @@ static inline void vma_anon_start_write(struct vm_area_struct *vma)
  */
 static inline pgoff_t vma_anon_delta(const struct vm_area_struct *vma)
 {
-	return mm_anon_lazy(vma->vm_mm) ? vma->anon_delta : 0;
+	return vma_anon_lazy(vma) ? vma->anon_delta : 0;
 }
 
 /**
@@ -98,7 +108,7 @@ static inline pgoff_t vma_anon_delta(const struct vm_area_struct *vma)
  */
 static inline pgoff_t vma_anon_start(const struct vm_area_struct *vma)
 {
-	if (mm_anon_lazy(vma->vm_mm))
+	if (vma_anon_lazy(vma))
 		return (vma->vm_start >> PAGE_SHIFT) - vma->anon_delta;
 	return vma->vm_pgoff;
 }
@@ -216,14 +226,14 @@ static inline void anon_rmap_exit(struct mm_struct *mm)
 static inline void anon_rmap_publish(struct vm_area_struct *vma,
 				     struct ma_state *mas_detach, int nr)
 {
-	if (mm_anon_lazy(vma->vm_mm))
+	if (vma_anon_lazy(vma))
 		__anon_rmap_publish(vma, mas_detach, nr);
 }
 
 static inline int anon_rmap_shift_stack(struct vm_area_struct *vma,
 					unsigned long shift)
 {
-	if (mm_anon_lazy(vma->vm_mm) && vma->anon_vma)
+	if (vma_anon_lazy(vma) && vma->anon_vma)
 		return __anon_rmap_shift_stack(vma, shift);
 	return 0;
 }
