@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bench [--small|--quick] [--no-cgroup] [--locks] [--runs N] [--list] [CASE...]:
- * run the cases, or those whose name begins with CASE, and print a line of JSON for each
- * size:
+ * bench [--small|--quick|--size N] [--no-cgroup] [--locks] [--runs N] [--list]
+ * [CASE...]: run the cases, or those whose name begins with CASE, and print a line of
+ * JSON for each size. With --size it is that one size, and CASE is the whole name:
  *
  *   {"name":"fork.touched","size":1000,"unit":"instructions","runs":[4718,...]}
  *   {"name":"walk.idle.shared","size":10,"failed":"page 3 is not idle"}
@@ -125,8 +125,17 @@ void keep(struct run *r, double value)
 	keep_both(r, value, 0);
 }
 
+/* Nothing, but that bench/insns.c counts from the first to the second */
+#ifdef __x86_64__
+#define MARK(reg) asm volatile("xchg %" reg ", %" reg : : : "memory")
+#else
+#define MARK(reg) do { } while (0)
+#endif
+
 void begin(struct run *r)
 {
+	if (r->done > r->warmup)
+		MARK("%bx");
 	r->t0 = now();
 }
 
@@ -134,6 +143,9 @@ void end(struct run *r, double per)
 {
 	uint64_t t = now() - r->t0;
 
+	MARK("%cx");
+	if (getenv("BENCH_PER"))
+		fprintf(stderr, "operations in a round: %.0f\n", per);
 	keep(r, (t > overhead ? t - overhead : 0) / per);
 }
 
@@ -450,7 +462,7 @@ static void report_boot(const char *name)
 	       name, t - (idle + iowait));
 }
 
-static bool wanted(const char *name, char **list)
+static bool wanted(const char *name, char **list, bool whole)
 {
 	if (!strncmp(name, "app.", 4) && !apps_there())
 		return false;
@@ -458,7 +470,7 @@ static bool wanted(const char *name, char **list)
 	if (!*list)
 		return strncmp(name, "two.", 4) || !getenv("BENCH_ICOUNT");
 	for (; *list; list++)
-		if (!strncmp(name, *list, strlen(*list)))
+		if (!strncmp(name, *list, strlen(*list) + whole))
 			return true;
 	return false;
 }
@@ -496,6 +508,7 @@ static int start_case(const struct bench_case *c, long size, int runs)
 int main(int argc, char **argv)
 {
 	bool small = false, quick = false, list = false;
+	long one[] = { -1, 0 };
 	int bad = 0, runs = 11;
 
 	if (argc == 7 && !strcmp(argv[1], "--case")) {
@@ -520,6 +533,8 @@ int main(int argc, char **argv)
 		} else if (!strcmp(*argv, "--quick")) {
 			quick = true;
 			runs = 9;
+		} else if (!strcmp(*argv, "--size") && argv[1]) {
+			one[0] = atol(*++argv);
 		} else if (!strcmp(*argv, "--list")) {
 			list = true;
 		} else if (!strcmp(*argv, "--no-cgroup")) {
@@ -529,7 +544,7 @@ int main(int argc, char **argv)
 		} else if (!strcmp(*argv, "--runs") && argv[1]) {
 			runs = atoi(*++argv);
 		} else {
-			fprintf(stderr, "usage: bench [--small|--quick] [--no-cgroup] [--locks] [--runs N] [--list] [CASE...]\n");
+			fprintf(stderr, "usage: bench [--small|--quick|--size N] [--no-cgroup] [--locks] [--runs N] [--list] [CASE...]\n");
 			return 2;
 		}
 	}
@@ -538,9 +553,9 @@ int main(int argc, char **argv)
 		prepare_system();
 	for (int g = 0; g < NR_GROUPS; g++) {
 		for (const struct bench_case *c = groups[g]; c->name; c++) {
-			const long *s = small || quick ? c->small : c->sizes;
+			const long *s = one[0] >= 0 ? one : small || quick ? c->small : c->sizes;
 
-			if (!wanted(c->name, argv))
+			if (!wanted(c->name, argv, one[0] >= 0))
 				continue;
 			do {
 				/*
