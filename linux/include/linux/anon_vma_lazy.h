@@ -124,6 +124,17 @@ static inline pgoff_t vma_anon_index(const struct vm_area_struct *vma,
 	return ((address - vma->vm_start) >> PAGE_SHIFT) + vma_anon_start(vma);
 }
 
+/* What keeps walkers out of a process: that of a regular one is @regular. */
+static inline struct rw_semaphore *
+anon_rmap_rwsem(struct mm_struct *mm, struct rw_semaphore *regular)
+{
+#ifdef CONFIG_ANON_VMA_LAZY
+	if (mm_anon_lazy(mm))
+		return &mm->anon_rmap.rwsem;
+#endif
+	return regular;
+}
+
 /* Keep walkers out of a lazy process; nothing to do for a regular one. */
 static inline void anon_rmap_lock_mm(struct mm_struct *mm)
 {
