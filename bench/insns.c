@@ -4,8 +4,9 @@
  * address the instructions of an x86_64 kernel between the two marks that
  * bench/guest/bench.c sets around what it measures.  bench/profile uses it.
  *
- * Argument: out=FILE.  Lines "ADDRESS COUNT", those of the kernel one by one,
- * those of user space as address 0; and first "marks N", how often counting began.
+ * Arguments: out=FILE[,boot=on].  Lines "ADDRESS COUNT", those of the kernel one by
+ * one, all others as address 0; and first "marks N", how often counting began.  With
+ * boot=on it begins with the first instruction of the machine.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -93,10 +94,13 @@ static void finish(uint64_t id, void *data)
 int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv)
 {
 	(void)info;
-	if (argc != 1 || strncmp(argv[0], "out=", 4)) {
-		fprintf(stderr, "insns: out=FILE is wanted\n");
+	if (argc < 1 || argc > 2 || strncmp(argv[0], "out=", 4) ||
+	    (argc == 2 && strcmp(argv[1], "boot=on"))) {
+		fprintf(stderr, "insns: out=FILE[,boot=on] is wanted\n");
 		return -1;
 	}
+	counting = argc == 2;
+	marks = counting;
 	out = strdup(argv[0] + 4);
 	count = calloc(SIZE, sizeof(*count));	/* untouched pages take nothing */
 	if (!out || !count)

@@ -451,6 +451,7 @@ static void report_boot(const char *name)
 	uint64_t t = now();
 	char line[256];
 
+	MARK("%cx");
 	need(f, "/proc/timer_list: %s", strerror(errno));
 	while (fgets(line, sizeof(line), f) && (idle < 0 || iowait < 0)) {
 		sscanf(line, " .idle_sleeptime : %lf", &idle);

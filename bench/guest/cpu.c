@@ -80,6 +80,22 @@ static void protect_once(void)
 	one_op();
 }
 
+/* Two splits and two merges of a VMA of its own */
+static void split_once(void)
+{
+	static char *place;
+
+	if (!place) {
+		place = map_at(room(4 * PAGE), 4 * PAGE);
+		for (int i = 0; i < 4; i++)
+			fill(place + i * PAGE, i);
+	}
+	if (mprotect(place + PAGE, 2 * PAGE, PROT_READ) ||
+	    mprotect(place + PAGE, 2 * PAGE, PROT_READ | PROT_WRITE))
+		die("mprotect: %s", strerror(errno));
+	one_op();
+}
+
 static void map_once(void)
 {
 	static char *place;
@@ -237,6 +253,12 @@ static void protect_against_migration(struct run *r)
 	against(r, protect_once, 0, true);
 }
 
+static void split_against_migration(struct run *r)
+{
+	migrates = true;
+	against(r, split_once, 0, true);
+}
+
 /* First touches by SIZE threads at once, all of one process */
 static void *toucher(void *arg)
 {
@@ -285,5 +307,7 @@ const struct bench_case cpu_cases[] = {
 	  "two.fork-against-migration.migrations" },
 	{ "two.mprotect-against-migration.mprotects", protect_against_migration, "per second", none, none,
 	  "two.mprotect-against-migration.migrations" },
+	{ "two.split-against-migration.splits", split_against_migration, "per second", none, none,
+	  "two.split-against-migration.migrations" },
 	{ }
 };
