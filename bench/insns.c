@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A plugin of QEMU (version 1 of its interface, QEMU 4.2 to 8.2) that counts by
+ * A plugin of QEMU (version 1 of its interface, tried with QEMU 7.2) that counts by
  * address the instructions of an x86_64 kernel between the two marks that
  * bench/guest/bench.c sets around what it measures.  bench/profile uses it.
  *
