@@ -41,7 +41,7 @@ static inline bool mm_anon_lazy(const struct mm_struct *mm)
 #endif
 }
 
-/* Of the process of @vma, which is not looked at before there has been one. */
+/* mm_anon_lazy() of a VMA, whose vm_mm is not read while no process is lazy. */
 static inline bool vma_anon_lazy(const struct vm_area_struct *vma)
 {
 #ifdef CONFIG_ANON_VMA_LAZY
