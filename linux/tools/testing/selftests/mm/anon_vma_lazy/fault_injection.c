@@ -103,37 +103,65 @@ static const char *const counters[] = { "mms", "anon_vmas", "links", "displaced"
 #define NR_SLABS 4
 #define NR_COUNTERS 4
 
-/* By number of processes, from @base on */
-#define NR_BASES 9
+/*
+ * The figures are the whole system's, in which others start and end programs.
+ * So they are compared between times at which the same programs ran, in the same
+ * mode: a regular process has other objects than a lazy one.
+ */
+#define NR_CROWDS 8
 struct figures {
-	int base;
-	struct { bool seen; long slab[NR_SLABS], counter[NR_COUNTERS]; } at[NR_BASES];
+	int nr;
+	struct crowd {
+		unsigned long who;
+		long slab[NR_SLABS], counter[NR_COUNTERS];
+	} at[NR_CROWDS];
 };
 
-/* Those that have memory */
-static int count_processes(void)
+static unsigned long hash(unsigned long h, const char *text)
+{
+	while (*text)
+		h = (h ^ (unsigned char)*text++) * 16777619;
+	return h;
+}
+
+/* The first line of a file of process @pid; empty if there is none. */
+static const char *line_of(const char *pid, const char *name, char *line, int len)
+{
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
+	f = fopen(path, "r");
+	if (!f || !fgets(line, len, f))
+		*line = 0;
+	if (f)
+		fclose(f);
+	return line;
+}
+
+/*
+ * Those that have memory: by name and mode, in no order, and in @pids which of
+ * them they are.
+ */
+static unsigned long who_runs(unsigned long *pids)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
-	char path[300];
-	long size;
-	int nr = 0;
+	unsigned long who = 0;
+	char line[256];
 
+	*pids = 0;
 	while (proc && (entry = readdir(proc))) {
-		FILE *f;
-
-		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
+		    atol(line_of(entry->d_name, "statm", line, sizeof(line))) == 0)
 			continue;
-		snprintf(path, sizeof(path), "/proc/%s/statm", entry->d_name);
-		f = fopen(path, "r");
-		if (!f)
-			continue;
-		nr += fscanf(f, "%ld", &size) == 1 && size;
-		fclose(f);
+		*pids += hash(1, entry->d_name);
+		who += hash(hash(1, line_of(entry->d_name, "comm", line, sizeof(line))),
+			    line_of(entry->d_name, "anon_rmap", line, sizeof(line)));
 	}
 	if (proc)
 		closedir(proc);
-	return nr;
+	return who;
 }
 
 static long slab_objects(const char *name)
@@ -152,95 +180,95 @@ static long slab_objects(const char *name)
 	return active;
 }
 
+static struct crowd *crowd_of(struct figures *f, unsigned long who)
+{
+	int i;
+
+	for (i = 0; i < f->nr; i++)
+		if (f->at[i].who == who)
+			return &f->at[i];
+	return NULL;
+}
+
 /*
  * The smallest of several looks, for a slab that a CPU works on counts whole.
- * Others start and end programs, so for each number of processes; a look during
- * which it changed is of neither.
+ * A look during which a process came or went is none: a program that ends and
+ * the next that starts are fewer in between.
  */
-static void take(struct figures *f, int base)
+static void take(struct figures *f)
 {
-	long slab[NR_SLABS], counter[NR_COUNTERS];
+	unsigned long who, pids, pids_after;
+	struct crowd now, *c;
 	char path[128];
-	int look, i, n;
-	bool first;
+	int look, tries, i;
 
 	memset(f, 0, sizeof(*f));
-	f->base = base;
-	for (look = 0; look < 12; look++) {
+	for (look = tries = 0; look < 12 && tries < 60; tries++) {
 		usleep(150000);
-		n = count_processes() - base;
-		if (n < 0 || n >= NR_BASES)
-			continue;
+		who = who_runs(&pids);
+		for (i = 0; i < NR_COUNTERS; i++) {
+			snprintf(path, sizeof(path), COUNTERS "%s", counters[i]);
+			if (ru_read_long(path, &now.counter[i]))
+				now.counter[i] = 0;
+		}
 		for (i = 0; i < NR_SLABS; i++) {
 			snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink",
 				 slabs[i]);
 			ru_write_str(path, "1");
 		}
 		for (i = 0; i < NR_SLABS; i++)
-			slab[i] = slab_objects(slabs[i]);
-		for (i = 0; i < NR_COUNTERS; i++) {
-			snprintf(path, sizeof(path), COUNTERS "%s", counters[i]);
-			if (ru_read_long(path, &counter[i]))
-				counter[i] = 0;
-		}
-		if (count_processes() - base != n)
+			now.slab[i] = slab_objects(slabs[i]);
+		if (who_runs(&pids_after) != who || pids_after != pids)
 			continue;
-		first = !f->at[n].seen;
-		f->at[n].seen = true;
+		look++;
+		now.who = who;
+		c = crowd_of(f, who);
+		if (!c) {
+			if (f->nr < NR_CROWDS)
+				f->at[f->nr++] = now;
+			continue;
+		}
 		for (i = 0; i < NR_SLABS; i++)
-			if (first || slab[i] < f->at[n].slab[i])
-				f->at[n].slab[i] = slab[i];
+			if (now.slab[i] < c->slab[i])
+				c->slab[i] = now.slab[i];
 		for (i = 0; i < NR_COUNTERS; i++)
-			if (first || counter[i] < f->at[n].counter[i])
-				f->at[n].counter[i] = counter[i];
+			if (now.counter[i] < c->counter[i])
+				c->counter[i] = now.counter[i];
 	}
 }
 
-static void take_before(struct figures *f)
-{
-	take(f, count_processes() - NR_BASES / 2);
-}
-
-static int not_more_at(const struct figures *is, const struct figures *was, int n)
+static int not_more_of(const struct crowd *is, const struct crowd *was)
 {
 	int i;
 
-	if (!is->at[n].seen || !was->at[n].seen)
-		return ru_fail("never %d processes before and after", was->base + n);
 	for (i = 0; i < NR_COUNTERS; i++)
-		if (is->at[n].counter[i] > was->at[n].counter[i])
-			return ru_fail("counter %s was %ld and is %ld, %d processes",
-				       counters[i], was->at[n].counter[i],
-				       is->at[n].counter[i], was->base + n);
+		if (is->counter[i] > was->counter[i])
+			return ru_fail("counter %s was %ld and is %ld",
+				       counters[i], was->counter[i], is->counter[i]);
 	for (i = 0; i < NR_SLABS; i++)
-		if (is->at[n].slab[i] > was->at[n].slab[i])
-			return ru_fail("slab %s had %ld objects and has %ld, %d processes",
-				       slabs[i], was->at[n].slab[i],
-				       is->at[n].slab[i], was->base + n);
+		if (is->slab[i] > was->slab[i])
+			return ru_fail("slab %s had %ld objects and has %ld",
+				       slabs[i], was->slab[i], is->slab[i]);
 	return 0;
 }
 
-static int not_more(const struct figures *was)
+static int not_more(struct figures *was)
 {
+	struct crowd *same;
 	struct figures is;
-	int n;
+	int i, ret = 1;
 
-	take(&is, was->base);
-	for (n = 0; n < NR_BASES; n++)
-		if (!not_more_at(&is, was, n))
-			return 0;
-	/* Say more than that there was nothing to compare */
-	for (n = 0; n < NR_BASES; n++)
-		if (is.at[n].seen && was->at[n].seen)
-			not_more_at(&is, was, n);
-	return -1;
+	take(&is);
+	for (i = 0; i < is.nr && ret; i++) {
+		same = crowd_of(was, is.at[i].who);
+		if (same)
+			ret = not_more_of(&is.at[i], same);
+	}
+	return ret == 1 ? ru_fail("never the same programs before and after") : ret;
 }
 
-/*
- * The figures are the whole system's, in which others end or start a program for
- * a while.  What leaks stays.
- */
-static int back(const struct figures *was)
+/* What a program has that is about to end is no leak; what leaks stays. */
+static int back(struct figures *was)
 {
 	int look;
 
@@ -648,7 +676,7 @@ FIXTURE_SETUP(fail)
 	RU_START();
 	RU_NEED(ready());
 	RU_OK(file_ready());
-	take_before(&self->before);
+	take(&self->before);
 }
 
 FIXTURE_TEARDOWN(fail)
@@ -679,7 +707,7 @@ FIXTURE_SETUP(family)
 	RU_START();
 	RU_NEED(ready());
 	RU_OK(file_ready());
-	take_before(&self->before);
+	take(&self->before);
 }
 FIXTURE_TEARDOWN(family)
 {
