@@ -431,6 +431,9 @@ static void prepare_system(void)
 	write_file("/proc/sys/vm/max_map_count", "1000000");
 	write_file("/proc/sys/kernel/pid_max", "32768");
 	write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	/* It would make huge pages of those that were split, every ten seconds */
+	write_file("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
+		   "1000000000");
 	if (!access("/proc/sys/kernel/numa_balancing", W_OK))
 		write_file("/proc/sys/kernel/numa_balancing", "0");
 	write_file("/proc/sys/vm/overcommit_memory", "1");

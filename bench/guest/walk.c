@@ -699,6 +699,13 @@ static void walk_split(struct run *r, enum where where)
 			reap(&b);
 		if (where == SHARED_LATE)
 			reap(&late);
+		/*
+		 * What was freed would pile up in the lists of the CPU, and every
+		 * few splits pay for bringing it back to the zone: use it up.
+		 */
+		need(!zeroes || mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+				     MAP_ANONYMOUS | MAP_POPULATE, -1, 0) != MAP_FAILED,
+		     "mmap: %s", strerror(errno));
 	}
 	if (where >= OWN_BEFORE)
 		reap(&b);
