@@ -1232,13 +1232,15 @@ static void set_up(void)
 	}
 }
 
+static bool audit_wanted;
+
 static const char *audit(void)
 {
 	static char buf[8192];
 	long folios, mismatches, structures;
 
 	if (access(AUDIT, F_OK))
-		return NULL;
+		return audit_wanted ? "there is none" : NULL;
 	if (put(AUDIT, "1") || get(AUDIT, buf, sizeof(buf)) <= 0 ||
 	    sscanf(buf, "folios=%ld mismatches=%ld structures=%ld", &folios,
 		   &mismatches, &structures) != 3)
@@ -1504,7 +1506,7 @@ int main(int argc, char **argv)
 		rng = strtoul(argv[4], NULL, 10);
 		live();
 	}
-	while ((opt = getopt(argc, argv, "s:r:a:")) != -1) {
+	while ((opt = getopt(argc, argv, "s:r:a:A")) != -1) {
 		switch (opt) {
 		case 's':
 			seconds = atol(optarg);
@@ -1515,8 +1517,12 @@ int main(int argc, char **argv)
 		case 'a':
 			interval = atol(optarg);
 			break;
+		case 'A':
+			audit_wanted = true;
+			break;
 		default:
-			fprintf(stderr, "usage: soak [-s SECONDS] [-r SEED] [-a SECONDS]\n");
+			fprintf(stderr, "usage: soak [-s SECONDS] [-r SEED] [-a SECONDS] [-A]\n"
+				"  -A: a kernel without audit is a failure\n");
 			return 2;
 		}
 	}

@@ -1490,17 +1490,23 @@ bool ru_slow(void)
 	return !access("/proc/lockdep", F_OK);
 }
 
+static const char path_audit[] = "/sys/kernel/debug/anon_vma_lazy/audit";
+
+int ru_no_audit(void)
+{
+	return access(path_audit, F_OK) ? ru_fail("no %s: not a debug kernel", path_audit) : 0;
+}
+
 int ru_audit(void)
 {
-	static const char path[] = "/sys/kernel/debug/anon_vma_lazy/audit";
 	long folios, mismatches, structures;
 	char buf[4096];
 
-	if (access(path, F_OK))
+	if (access(path_audit, F_OK))
 		return 0;
-	if (ru_write_str(path, "1"))
+	if (ru_write_str(path_audit, "1"))
 		return -1;
-	if (read_file(path, buf, sizeof(buf)) <= 0)
+	if (read_file(path_audit, buf, sizeof(buf)) <= 0)
 		return ru_fail("the audit gives no answer");
 	if (sscanf(buf, "folios=%ld mismatches=%ld structures=%ld", &folios,
 		   &mismatches, &structures) != 3)

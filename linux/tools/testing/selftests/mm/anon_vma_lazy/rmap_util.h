@@ -193,6 +193,7 @@ long ru_poison(long addr, long advice, long c, long d);
 /* ANON_VMA_LAZY itself */
 bool ru_lazy(void);		/* this process is lazy */
 long ru_rmap_field(pid_t pid, const char *field);	/* -1: none */
+int ru_no_audit(void);		/* -1: it has one */
 int ru_audit(void);		/* 0 also where the kernel has none */
 
 /*
@@ -220,6 +221,7 @@ bool ru_slow(void);		/* a debug kernel: smaller figures */
 	FIXTURE_TEARDOWN(audit) {}				\
 	TEST_F(audit, clean)					\
 	{							\
+		RU_NEED(ru_no_audit());				\
 		RU_OK(ru_audit());				\
 	}
 
