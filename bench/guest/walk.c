@@ -660,6 +660,18 @@ static void make_huge(char *p, char **pages, const uint64_t *tag)
 	need(is_huge(p), "no huge page was made");
 }
 
+/*
+ * What a split freed would pile up in the lists of the CPU, and every few splits
+ * pay for bringing it back to the zone.
+ */
+static void use_freed_pages(void)
+{
+	void *p = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	need(p != MAP_FAILED, "mmap: %s", strerror(errno));
+}
+
 static void walk_split(struct run *r, enum where where)
 {
 	char *p = room(HUGE), *pages[2] = { p, p + HUGE - PAGE };
@@ -699,13 +711,8 @@ static void walk_split(struct run *r, enum where where)
 			reap(&b);
 		if (where == SHARED_LATE)
 			reap(&late);
-		/*
-		 * What was freed would pile up in the lists of the CPU, and every
-		 * few splits pay for bringing it back to the zone: use it up.
-		 */
-		need(!zeroes || mmap(NULL, HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE |
-				     MAP_ANONYMOUS | MAP_POPULATE, -1, 0) != MAP_FAILED,
-		     "mmap: %s", strerror(errno));
+		if (zeroes)
+			use_freed_pages();
 	}
 	if (where >= OWN_BEFORE)
 		reap(&b);

@@ -110,7 +110,8 @@ same "every mutation has a run" "$TMP/offered" "$TMP/used"
 grep -ohE "(^|[^a-z_])_*anon_rmap_[a-z_]+\\(\\)" "$model"/*.pml "$model/README.md" |
 	sed "s/[^a-z_]//g" | sort -u |
 	while IFS= read -r f; do
-		grep -rqw -- "$f" "$TOP/linux" "$TOP/series" || echo "$f()"
+		grep -hE '^\+' "$TOP"/series/*/*.patch | cat - "$TOP"/linux/mm/*.[ch] "$TOP"/linux/include/linux/*.h |
+			grep -qw -- "$f" || echo "$f()"
 	done >"$TMP/gone"
 if [ -s "$TMP/gone" ]; then
 	not_ok "the functions that the models name are in the code" "$TMP/gone"
