@@ -303,6 +303,9 @@ TEST_F(fork, while_migrating)
 		p[0] = p[ru_page] = p[2 * ru_page] = 1;
 	}
 	RU_OK(ru_make(m, RU_ANON, 64));
+	/* A VMA for each page: one lookup serves no other page */
+	for (i = 0; i < 64; i += 2)
+		ASSERT_EQ(0, mprotect(m->addr + i * ru_page, ru_page, PROT_READ));
 	mover = ru_fork(0);
 	ASSERT_LT(0, mover) TH_LOG("%s", ru_error());
 	RU_OK(ru_background(mover, ru_migrate_loop, (long)m->addr, m->nr,
