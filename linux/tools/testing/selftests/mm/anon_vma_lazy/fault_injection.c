@@ -9,7 +9,6 @@
  * in debugfs.  /proc/self/fail-nth lets the Nth allocation of a task fail; what
  * remains of the number says whether there were that many.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -32,7 +31,6 @@
 #endif
 
 #define DEBUGFS "/sys/kernel/debug/"
-#define COUNTERS "/sys/kernel/mm/anon_vma_lazy/"
 #define SYSCTL "/proc/sys/vm/anon_vma_lazy"
 #define MAX_NTH 5000
 
@@ -91,194 +89,6 @@ static void forget_parent(void)
 {
 	close(nth_fd);
 	nth_fd = -1;
-}
-
-/*
- * What must come back
- */
-static const char *const slabs[] = {
-	"anon_vma", "anon_vma_chain", "anon_vma_mm_link", "mm_struct",
-};
-static const char *const counters[] = { "mms", "anon_vmas", "links", "displaced" };
-#define NR_SLABS 4
-#define NR_COUNTERS 4
-
-/*
- * The figures are the whole system's, in which others start and end programs.
- * So they are compared between times at which the same programs ran, in the same
- * mode: a regular process has other objects than a lazy one.
- */
-#define NR_CROWDS 8
-struct figures {
-	int nr;
-	struct crowd {
-		unsigned long who;
-		long slab[NR_SLABS], counter[NR_COUNTERS];
-	} at[NR_CROWDS];
-};
-
-static unsigned long hash(unsigned long h, const char *text)
-{
-	while (*text)
-		h = (h ^ (unsigned char)*text++) * 16777619;
-	return h;
-}
-
-/* The first line of a file of process @pid; empty if there is none. */
-static const char *line_of(const char *pid, const char *name, char *line, int len)
-{
-	char path[300];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
-	f = fopen(path, "r");
-	if (!f || !fgets(line, len, f))
-		*line = 0;
-	if (f)
-		fclose(f);
-	return line;
-}
-
-/*
- * Those that have memory: by name and mode, in no order, and in @pids which of
- * them they are.
- */
-static unsigned long who_runs(unsigned long *pids)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	unsigned long who = 0;
-	char line[256];
-
-	*pids = 0;
-	while (proc && (entry = readdir(proc))) {
-		if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
-		    atol(line_of(entry->d_name, "statm", line, sizeof(line))) == 0)
-			continue;
-		*pids += hash(1, entry->d_name);
-		who += hash(hash(1, line_of(entry->d_name, "comm", line, sizeof(line))),
-			    line_of(entry->d_name, "anon_rmap", line, sizeof(line)));
-	}
-	if (proc)
-		closedir(proc);
-	return who;
-}
-
-static long slab_objects(const char *name)
-{
-	char line[512], is[64];
-	long active = -1;
-	FILE *f = fopen("/proc/slabinfo", "r");
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%63s %ld", is, &active) == 2 && !strcmp(is, name))
-			break;
-		active = -1;
-	}
-	if (f)
-		fclose(f);
-	return active;
-}
-
-static struct crowd *crowd_of(struct figures *f, unsigned long who)
-{
-	int i;
-
-	for (i = 0; i < f->nr; i++)
-		if (f->at[i].who == who)
-			return &f->at[i];
-	return NULL;
-}
-
-/*
- * The smallest of several looks, for a slab that a CPU works on counts whole.
- * A look during which a process came or went is none: a program that ends and
- * the next that starts are fewer in between.
- */
-static void take(struct figures *f)
-{
-	unsigned long who, pids, pids_after;
-	struct crowd now, *c;
-	char path[128];
-	int look, tries, i;
-
-	memset(f, 0, sizeof(*f));
-	for (look = tries = 0; look < 12 && tries < 60; tries++) {
-		usleep(150000);
-		who = who_runs(&pids);
-		for (i = 0; i < NR_COUNTERS; i++) {
-			snprintf(path, sizeof(path), COUNTERS "%s", counters[i]);
-			if (ru_read_long(path, &now.counter[i]))
-				now.counter[i] = 0;
-		}
-		for (i = 0; i < NR_SLABS; i++) {
-			snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink",
-				 slabs[i]);
-			ru_write_str(path, "1");
-		}
-		for (i = 0; i < NR_SLABS; i++)
-			now.slab[i] = slab_objects(slabs[i]);
-		if (who_runs(&pids_after) != who || pids_after != pids)
-			continue;
-		look++;
-		now.who = who;
-		c = crowd_of(f, who);
-		if (!c) {
-			if (f->nr < NR_CROWDS)
-				f->at[f->nr++] = now;
-			continue;
-		}
-		for (i = 0; i < NR_SLABS; i++)
-			if (now.slab[i] < c->slab[i])
-				c->slab[i] = now.slab[i];
-		for (i = 0; i < NR_COUNTERS; i++)
-			if (now.counter[i] < c->counter[i])
-				c->counter[i] = now.counter[i];
-	}
-}
-
-static int not_more_of(const struct crowd *is, const struct crowd *was)
-{
-	int i;
-
-	for (i = 0; i < NR_COUNTERS; i++)
-		if (is->counter[i] > was->counter[i])
-			return ru_fail("counter %s was %ld and is %ld",
-				       counters[i], was->counter[i], is->counter[i]);
-	for (i = 0; i < NR_SLABS; i++)
-		if (is->slab[i] > was->slab[i])
-			return ru_fail("slab %s had %ld objects and has %ld",
-				       slabs[i], was->slab[i], is->slab[i]);
-	return 0;
-}
-
-static int not_more(struct figures *was)
-{
-	struct crowd *same;
-	struct figures is;
-	int i, ret = 1;
-
-	take(&is);
-	for (i = 0; i < is.nr && ret; i++) {
-		same = crowd_of(was, is.at[i].who);
-		if (same)
-			ret = not_more_of(&is.at[i], same);
-	}
-	return ret == 1 ? ru_fail("never the same programs before and after") : ret;
-}
-
-/* What a program has that is about to end is no leak; what leaks stays. */
-static int back(struct figures *was)
-{
-	int look;
-
-	for (look = 0; look < 10; look++)
-		if (!not_more(was))
-			return ru_audit();
-	/* Who has it? */
-	if (system("cd /proc && grep -H . [0-9]*/comm [0-9]*/anon_rmap | sed 's/^/# /'"))
-		fprintf(stderr, "# the processes cannot be listed\n");
-	return -1;
 }
 
 /*
@@ -648,7 +458,7 @@ static int sweep(const struct op *op, enum kind kind, bool displaced)
 	return nth - 2;
 }
 
-FIXTURE(fail) { struct figures before; };
+FIXTURE(fail) { struct ru_counts before; };
 FIXTURE_VARIANT(fail) { enum kind kind; bool displaced; };
 FIXTURE_VARIANT_ADD(fail, anon) { .kind = ANON };
 FIXTURE_VARIANT_ADD(fail, anon_moved) { .kind = ANON, .displaced = true };
@@ -676,7 +486,7 @@ FIXTURE_SETUP(fail)
 	RU_START();
 	RU_NEED(ready());
 	RU_OK(file_ready());
-	take(&self->before);
+	RU_NEED(ru_count(&self->before));
 }
 
 FIXTURE_TEARDOWN(fail)
@@ -698,16 +508,17 @@ TEST_F_TIMEOUT(fail, each, 1200)
 		nr = sweep(&ops[i], variant->kind, variant->displaced);
 		ASSERT_LT(ops[i].free ? -1 : 0, nr) TH_LOG("%s: %s", ops[i].name, ru_error());
 	}
-	RU_OK(back(&self->before));
+	RU_OK(ru_count_back(&self->before));
+	RU_OK(ru_audit());
 }
 
-FIXTURE(family) { struct figures before; };
+FIXTURE(family) { struct ru_counts before; };
 FIXTURE_SETUP(family)
 {
 	RU_START();
 	RU_NEED(ready());
 	RU_OK(file_ready());
-	take(&self->before);
+	RU_NEED(ru_count(&self->before));
 }
 FIXTURE_TEARDOWN(family)
 {
@@ -765,7 +576,8 @@ TEST_F_TIMEOUT(family, fork_deep, 1200)
 	while ((pid = waitpid(-1, &status, 0)) > 0)
 		ASSERT_EQ(0, status) TH_LOG("%s", ru_error());
 	RU_OK(unmake(&w));
-	RU_OK(back(&self->before));
+	RU_OK(ru_count_back(&self->before));
+	RU_OK(ru_audit());
 }
 
 /*
@@ -831,7 +643,8 @@ TEST_F_TIMEOUT(family, exec, 1200)
 			RU_OK(ru_write_str(SYSCTL, old));
 		ASSERT_LT(0, nr) TH_LOG("mode %d: %s", i, ru_error());
 	}
-	RU_OK(back(&self->before));
+	RU_OK(ru_count_back(&self->before));
+	RU_OK(ru_audit());
 }
 
 /* brk grows and shrinks; the heap that was there holds. */
@@ -876,7 +689,8 @@ TEST_F_TIMEOUT(family, brk, 300)
 	/* A regular process may have an anon_vma for it. */
 	ASSERT_EQ(0, brk(start));
 	TH_LOG("%u allocations failed, %u with an error", nth - 2, errors);
-	RU_OK(back(&self->before));
+	RU_OK(ru_count_back(&self->before));
+	RU_OK(ru_audit());
 }
 
 /* The stack of a child grows page by page. */
@@ -919,7 +733,8 @@ TEST_F_TIMEOUT(family, stack, 300)
 	ASSERT_EQ(60, WEXITSTATUS(status));
 	ASSERT_LT(1, nth);
 	TH_LOG("%u allocations failed, %u killed the program", nth - 1, killed);
-	RU_OK(back(&self->before));
+	RU_OK(ru_count_back(&self->before));
+	RU_OK(ru_audit());
 }
 
 /* Some allocation fails all the time, in a process that is killed at some time. */
@@ -976,7 +791,8 @@ TEST_F_TIMEOUT(family, killed, 600)
 			;
 	}
 	TH_LOG("%d processes were killed", round);
-	RU_OK(back(&self->before));
+	RU_OK(ru_count_back(&self->before));
+	RU_OK(ru_audit());
 }
 
 RU_AUDIT

@@ -3,6 +3,7 @@
  * Helpers of the anonymous reverse mapping tests, see rmap_util.h.
  */
 #define RU_NO_HARNESS
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -1400,6 +1401,7 @@ static const char *const count_names[RU_NR_COUNTS] = {
 	[RU_ANON_VMA]	= "anon_vma",
 	[RU_AVC]	= "anon_vma_chain",
 	[RU_LINK]	= "anon_vma_mm_link",
+	[RU_MM]		= "mm_struct",
 	[RU_MMS]	= "mms",
 	[RU_ANON_VMAS]	= "anon_vmas",
 	[RU_LINKS]	= "links",
@@ -1446,41 +1448,135 @@ static int count_once(struct ru_counts *c)
 	return 0;
 }
 
+/* The first line of a file of process @pid; empty if there is none. */
+static const char *line_of(const char *pid, const char *name, char *line, int len)
+{
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
+	f = fopen(path, "r");
+	if (!f || !fgets(line, len, f))
+		*line = 0;
+	if (f)
+		fclose(f);
+	return line;
+}
+
+static unsigned long hash(unsigned long h, const char *text)
+{
+	while (*text)
+		h = (h ^ (unsigned char)*text++) * 16777619;
+	return h;
+}
+
+/*
+ * Those that have memory: by name and mode, in no order, and in @pids which of
+ * them they are.
+ */
+static unsigned long who_runs(unsigned long *pids)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	unsigned long who = 0;
+	char line[256];
+
+	*pids = 0;
+	while (proc && (entry = readdir(proc))) {
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
+		    atol(line_of(entry->d_name, "statm", line, sizeof(line))) == 0)
+			continue;
+		*pids += hash(1, entry->d_name);
+		who += hash(hash(1, line_of(entry->d_name, "comm", line, sizeof(line))),
+			    line_of(entry->d_name, "anon_rmap", line, sizeof(line)));
+	}
+	if (proc)
+		closedir(proc);
+	return who;
+}
+
+/*
+ * A look during which a process came or went is none: a program that ends and
+ * the next that starts are fewer in between.
+ */
+static int count_quietly(struct ru_counts *c)
+{
+	unsigned long who, pids, pids_after;
+	int tries;
+
+	for (tries = 0; tries < 100; tries++) {
+		if (tries)
+			usleep(100000);
+		who = who_runs(&pids);
+		if (count_once(c))
+			return -1;
+		c->who = who_runs(&pids_after);
+		if (c->who == who && pids_after == pids)
+			return 0;
+	}
+	return ru_fail("programs come and go: no time to count in");
+}
+
+static void lower_of(struct ru_counts *c, const struct ru_counts *look)
+{
+	int i;
+
+	for (i = 0; i < RU_NR_COUNTS; i++)
+		if (look->nr[i] < c->nr[i])
+			c->nr[i] = look->nr[i];
+}
+
 int ru_count(struct ru_counts *c)
 {
 	struct ru_counts look;
-	int i, round;
+	int looks, tries;
 
 	if (geteuid())
 		return ru_fail("needs root");
-	for (round = 0; round < 5; round++) {
-		if (round)
+	for (looks = tries = 0; looks < 5; tries++) {
+		if (tries == 100)
+			return ru_fail("never the same programs for half a second");
+		if (tries)
 			usleep(100000);
-		if (count_once(&look))
+		if (count_quietly(&look))
 			return -1;
-		for (i = 0; i < RU_NR_COUNTS; i++)
-			if (!round || look.nr[i] < c->nr[i])
-				c->nr[i] = look.nr[i];
+		if (!looks || look.who != c->who) {
+			*c = look;
+			looks = 0;
+		}
+		lower_of(c, &look);
+		looks++;
 	}
-	memcpy(c->size, look.size, sizeof(c->size));
 	return 0;
 }
 
 int ru_count_back(const struct ru_counts *before)
 {
-	struct ru_counts now;
-	int i, round;
+	struct ru_counts now = {}, look;
+	int i = 0, tries, looks = 0;
 
-	/* Exits finish by themselves. */
-	for (round = 0; round < 20; round++) {
-		if (ru_count(&now))
+	/* Exits finish by themselves, and so do programs of others. */
+	for (tries = 0; tries < 100; tries++) {
+		if (tries)
+			usleep(100000);
+		if (count_quietly(&look))
 			return -1;
+		if (look.who != before->who)
+			continue;
+		if (!looks++)
+			now = look;
+		lower_of(&now, &look);
 		for (i = 0; i < RU_NR_COUNTS; i++)
 			if (now.nr[i] > before->nr[i])
 				break;
 		if (i == RU_NR_COUNTS)
 			return 0;
 	}
+	/* Who has it? */
+	if (system("cd /proc && grep -H . [0-9]*/comm [0-9]*/anon_rmap | sed 's/^/# /'"))
+		fprintf(stderr, "# the processes cannot be listed\n");
+	if (!looks)
+		return ru_fail("never the same programs as before");
 	return ru_fail("%s: %ld, %ld before", count_names[i], now.nr[i],
 		       before->nr[i]);
 }

@@ -198,17 +198,21 @@ int ru_audit(void);		/* 0 also where the kernel has none */
 
 /*
  * What anonymous rmap takes in the whole system: objects in its slabs, which are
- * shrunk before, and the counters of lazy processes.  Some looks are taken, and
- * the lowest figures count, because others come and go.
+ * shrunk before, and the counters of lazy processes.  Others start and end
+ * programs there, so figures are compared only if they are of times at which
+ * the same programs ran in the same modes: a regular process has other objects
+ * than a lazy one.  Some looks are taken and the lowest figures count, because a
+ * slab that a CPU works on counts whole.
  */
 enum ru_count {
-	RU_ANON_VMA, RU_AVC, RU_LINK, RU_MMS, RU_ANON_VMAS, RU_LINKS,
+	RU_ANON_VMA, RU_AVC, RU_LINK, RU_MM, RU_MMS, RU_ANON_VMAS, RU_LINKS,
 	RU_DISPLACED, RU_NR_COUNTS
 };
 
 struct ru_counts {
 	long nr[RU_NR_COUNTS];		/* 0 where the kernel has none */
 	long size[RU_MMS];		/* of an object of a slab, in bytes */
+	unsigned long who;		/* a hash of the programs that ran */
 };
 int ru_count(struct ru_counts *c);
 int ru_count_back(const struct ru_counts *before);	/* waits for a while */

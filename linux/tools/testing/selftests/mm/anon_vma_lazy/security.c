@@ -457,7 +457,7 @@ static int use_now(struct use *use)
 	if (ru_count(&c))
 		return -1;
 	use->rmap = 0;
-	for (i = 0; i < RU_MMS; i++)
+	for (i = 0; i < RU_MM; i++)
 		use->rmap += c.nr[i] * c.size[i];
 	snprintf(path, sizeof(path), "%s/memory.stat", group);
 	f = fopen(path, "r");
