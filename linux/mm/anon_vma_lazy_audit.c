@@ -17,6 +17,8 @@
  *
  * The child of a process that had merged pages (KSM) and is gone has no reverse
  * mapping of them until ksmd has come by, lazy or regular: that is a mismatch.
+ * One that got such a page from the swap cache after MADV_UNMERGEABLE never has:
+ * entries of merged pages in VMAs that are not mergeable need not be found.
  *
  * /sys/kernel/debug/anon_vma_lazy/stretch_us is how long, at most, fork, mremap,
  * split and munmap of a lazy process wait between steps that walks may see.
@@ -80,6 +82,12 @@ struct audit_counted {
 	struct xarray ptes;	/* of a KSM folio, by their place in memory */
 };
 
+/* Not a pointer: with HIGHPTE, page tables share addresses. */
+static unsigned long audit_place(pmd_t *pmd, unsigned long addr)
+{
+	return page_to_pfn(pmd_page(*pmd)) * PTRS_PER_PTE + pte_index(addr);
+}
+
 /*
  * Where a child has an rmap_item of its own at the address of its parent's, a
  * KSM walk comes by twice, in a regular process as well.
@@ -91,44 +99,54 @@ static bool audit_count_one(struct folio *folio, struct vm_area_struct *vma,
 	struct audit_counted *found = arg;
 
 	while (page_vma_mapped_walk(&pvmw)) {
-		/* Not pvmw.pte: with HIGHPTE, page tables share addresses. */
 		if (folio_test_ksm(folio) &&
-		    xa_store(&found->ptes,
-			     page_to_pfn(pmd_page(*pvmw.pmd)) * PTRS_PER_PTE +
-			     pte_index(pvmw.address), xa_mk_value(1), GFP_ATOMIC))
+		    xa_store(&found->ptes, audit_place(pvmw.pmd, pvmw.address),
+			     xa_mk_value(1), GFP_ATOMIC))
 			continue;
 		found->nr++;
 	}
 	return true;
 }
 
-static int audit_count(struct folio *folio)
+static void audit_count(struct folio *folio, struct audit_counted *found)
 {
-	struct audit_counted found = { };
 	struct rmap_walk_control rwc = {
 		.rmap_one = audit_count_one,
-		.arg = &found,
+		.arg = found,
 	};
 
-	xa_init(&found.ptes);
+	xa_destroy(&found->ptes);
+	found->nr = 0;
 	rmap_walk(folio, &rwc);
-	xa_destroy(&found.ptes);
-	return found.nr;
 }
 
 struct audit_search {
 	struct task_struct *task;
 	unsigned long first_pfn, last_pfn;
+	struct audit_counted *found;
+	bool ksm, say;
+	int unmergeable;	/* not found, and need not be */
 };
 
+/* An entry that maps the folio.  Of a KSM folio: did the walk find it? */
 static void audit_found(struct audit_search *s, struct vm_area_struct *vma,
-			unsigned long pfn, unsigned long addr)
+			unsigned long pfn, pmd_t *pmd, unsigned long addr)
 {
-	if (pfn >= s->first_pfn && pfn <= s->last_pfn)
+	bool mergeable = vma->vm_flags & VM_MERGEABLE;
+
+	if (pfn < s->first_pfn || pfn > s->last_pfn)
+		return;
+	if (s->ksm) {
+		if (xa_load(&s->found->ptes, audit_place(pmd, addr)))
+			return;
+		s->unmergeable += !mergeable;
+	}
+	if (s->say)
 		audit_say("  pfn %lx at %lx of %s[%d], vma %lx-%lx delta %lx%s",
 			  pfn, addr, s->task->comm, task_pid_nr(s->task),
 			  vma->vm_start, vma->vm_end, vma_anon_delta(vma),
-			  vma->anon_vma ? "" : ", no anon_vma");
+			  !vma->anon_vma ? ", no anon_vma" :
+			  s->ksm && mergeable ? ", mergeable" : "");
 }
 
 static int audit_pmd_entry(pmd_t *pmd, unsigned long addr, unsigned long end,
@@ -143,7 +161,7 @@ static int audit_pmd_entry(pmd_t *pmd, unsigned long addr, unsigned long end,
 		unsigned long pfn = pmd_present(*pmd) ? pmd_pfn(*pmd) : 0;
 
 		spin_unlock(ptl);
-		audit_found(walk->private, vma, pfn, addr);
+		audit_found(walk->private, vma, pfn, pmd, addr);
 		return 0;
 	}
 
@@ -153,7 +171,7 @@ static int audit_pmd_entry(pmd_t *pmd, unsigned long addr, unsigned long end,
 	for (pte = start; addr != end; pte++, addr += PAGE_SIZE)
 		if (pte_present(ptep_get(pte)))
 			audit_found(walk->private, vma, pte_pfn(ptep_get(pte)),
-				    addr);
+				    pmd, addr);
 	pte_unmap_unlock(start, ptl);
 	return 0;
 }
@@ -181,11 +199,15 @@ static struct task_struct *audit_next_task(int *nr)
 	return best;
 }
 
-static void audit_search(struct folio *folio)
+/* Returns how many entries of a KSM folio were not found, nor have to be. */
+static int audit_search(struct folio *folio, struct audit_counted *found, bool say)
 {
 	struct audit_search s = {
 		.first_pfn = folio_pfn(folio),
 		.last_pfn = folio_pfn(folio) + folio_nr_pages(folio) - 1,
+		.found = found,
+		.ksm = folio_test_ksm(folio),
+		.say = say,
 	};
 	int nr = 0;
 
@@ -200,42 +222,57 @@ static void audit_search(struct folio *folio)
 		}
 		put_task_struct(s.task);
 	}
+	return s.unmergeable;
+}
+
+/* It never agreed.  @folio is referenced and unlocked. */
+static void audit_mismatch(struct folio *folio, int mapcount,
+			   struct audit_counted *found)
+{
+	if (folio_test_ksm(folio) &&
+	    found->nr + audit_search(folio, found, false) == mapcount) {
+		audit_folios++;
+		return;
+	}
+	audit_mismatches++;
+	audit_say("pfn %lx order %u%s%s index %lx: mapcount %d, walk found %d",
+		  folio_pfn(folio), folio_order(folio),
+		  folio_anon_lazy(folio) ? " lazy" : "",
+		  folio_test_ksm(folio) ? " ksm" : "",
+		  folio->index, mapcount, found->nr);
+	audit_search(folio, found, true);
 }
 
 /* @folio is referenced and unlocked. */
 static void audit_folio(struct folio *folio)
 {
-	int look, found, mapcount;
+	struct audit_counted found;
+	int look, mapcount;
 
+	xa_init(&found.ptes);
 	for (look = 0; look < AUDIT_LOOKS; look++) {
+		bool stable;
+
 		folio_lock(folio);
 		mapcount = folio_mapcount(folio);
 		if (!folio_test_anon(folio) || !mapcount ||
 		    folio_is_zone_device(folio)) {
 			folio_unlock(folio);
-			return;
+			break;
 		}
-		found = audit_count(folio);
-		if (found != mapcount && folio_mapcount(folio) == mapcount &&
-		    look == AUDIT_LOOKS - 1) {
-			audit_mismatches++;
-			audit_say("pfn %lx order %u%s%s index %lx: mapcount %d, walk found %d",
-				  folio_pfn(folio), folio_order(folio),
-				  folio_anon_lazy(folio) ? " lazy" : "",
-				  folio_test_ksm(folio) ? " ksm" : "",
-				  folio->index, mapcount, found);
-			folio_unlock(folio);
-			audit_search(folio);
-			return;
-		}
+		audit_count(folio, &found);
+		stable = folio_mapcount(folio) == mapcount;
 		folio_unlock(folio);
-		if (found == mapcount) {
+		if (found.nr == mapcount) {
 			audit_folios++;
-			return;
+			break;
 		}
-		if (look)
+		if (look == AUDIT_LOOKS - 1 && stable)
+			audit_mismatch(folio, mapcount, &found);
+		else if (look)
 			msleep(20);
 	}
+	xa_destroy(&found.ptes);
 }
 
 static void audit_all_folios(void)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "rmap_util.h"
@@ -212,6 +213,65 @@ TEST_F(ksm, swapped)
 	RU_OK(ru_check(ru_at(m, 1), m->seed, 0, 1));
 	RU_OK(ru_check_in(child, m->addr, m->seed, 0, 1));
 	RU_OK(ru_exit(child));
+	ru_swap_stop();
+}
+
+/* ksmd has seen everything, twice, and stops. */
+static int scanned(void)
+{
+	long before, now;
+	int i;
+
+	if (ru_read_long(KSM "full_scans", &before) || ru_write_str(KSM "run", "1"))
+		return -1;
+	for (i = 0; i < 600; i++) {
+		if (ru_read_long(KSM "full_scans", &now))
+			return -1;
+		if (now >= before + 3)
+			return ru_write_str(KSM "run", "0");
+		usleep(50000);
+	}
+	return ru_fail("ksmd did not come by within 30 seconds");
+}
+
+/*
+ * A merged page that somebody holds while it is reclaimed stays in the swap cache
+ * as what it is.  Mapped again from there where nothing is to be merged any more,
+ * it has no reverse mapping, on any kernel: it stays where it is, and is right.
+ */
+TEST_F(ksm, swapped_unmergeable)
+{
+	struct ru_mem *m = &self->m, other;
+	struct iovec held;
+	int pipes[2], child;
+
+	RU_NEED(ru_swap_ready());
+	/* Something for ksmd to scan, in the end */
+	RU_OK(ru_make(&other, RU_ANON, 1));
+	RU_OK(ru_madvise_in(0, other.addr, other.len, MADV_MERGEABLE));
+	RU_OK(ru_map(m, RU_ANON, 2));
+	fill_same(m);
+	RU_OK(ru_madvise_in(0, m->addr, m->len, MADV_MERGEABLE));
+	RU_OK(merged(RU_VIEWS({0, m->addr}, {0, ru_at(m, 1)})));
+	RU_OK(ru_munmap_in(0, ru_at(m, 1), ru_page));
+	ASSERT_EQ(0, pipe(pipes));
+	held = (struct iovec){ m->addr, ru_page };
+	ASSERT_EQ((ssize_t)ru_page, vmsplice(pipes[1], &held, 1, 0));
+	RU_OK(ru_madvise_in(0, m->addr, ru_page, MADV_PAGEOUT));
+	ASSERT_NE(0, ru_pagemap(0, m->addr) & RU_PM_SWAP);
+	RU_OK(ru_madvise_in(0, m->addr, ru_page, MADV_UNMERGEABLE));
+	RU_OK(ru_check(m->addr, m->seed, 0, 1));
+	ASSERT_EQ(0, ru_pagemap(0, m->addr) & RU_PM_SWAP);
+	RU_OK(scanned());
+	RU_OK(ru_audit());
+	child = ru_fork(0);
+	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
+	RU_OK(ru_audit());
+	RU_OK(ru_fill_in(child, m->addr, m->seed + 1, 0, 1));
+	RU_OK(ru_check(m->addr, m->seed, 0, 1));
+	RU_OK(ru_exit(child));
+	close(pipes[0]);
+	close(pipes[1]);
 	ru_swap_stop();
 }
 
