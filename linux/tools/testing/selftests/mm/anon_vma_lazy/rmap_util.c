@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/mempolicy.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -1408,6 +1410,28 @@ static const char *const count_names[RU_NR_COUNTS] = {
 	[RU_DISPLACED]	= "displaced",
 };
 
+/*
+ * An idle processor keeps the mm_struct of the process that ran there last, also
+ * of one that is long dead.  This one goes everywhere, and is counted anyway.
+ */
+static int visit_processors(void)
+{
+	cpu_set_t mine, one;
+	int cpu;
+
+	if (sched_getaffinity(0, sizeof(mine), &mine))
+		return ru_fail("no affinity: %s", strerror(errno));
+	for (cpu = 0; cpu < get_nprocs_conf(); cpu++) {
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		/* It may be offline. */
+		sched_setaffinity(0, sizeof(one), &one);
+	}
+	if (sched_setaffinity(0, sizeof(mine), &mine))
+		return ru_fail("the affinity is lost: %s", strerror(errno));
+	return 0;
+}
+
 static int count_once(struct ru_counts *c)
 {
 	char line[512], path[128], name[64];
@@ -1416,6 +1440,8 @@ static int count_once(struct ru_counts *c)
 	int i;
 
 	memset(c, 0, sizeof(*c));
+	if (visit_processors())
+		return -1;
 	for (i = 0; i < RU_MMS; i++) {
 		snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink",
 			 count_names[i]);

@@ -245,6 +245,39 @@ TEST_F_TIMEOUT(scale, wide, 1800)
 	RU_OK(ru_count_back(&before));
 }
 
+static int run_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) || usleep(50000) ? -1 : 0;
+}
+
+/* The counts themselves: a dead child is not found on an idle processor */
+TEST_F(scale, counts)
+{
+	struct ru_counts before, after;
+	int round, status = -1;
+	pid_t pid;
+
+	for (round = 0; round < 5; round++) {
+		if (run_on(1))
+			SKIP(return, "needs a second processor");
+		ASSERT_EQ(0, run_on(0));
+		RU_OK(ru_count(&before));
+		pid = fork();
+		if (!pid)
+			_exit(run_on(1) ? 1 : 0);
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_EQ(0, status);
+		/* At once, before another program happens to run there */
+		RU_OK(ru_count(&after));
+		if (after.who == before.who)
+			ASSERT_GE(before.nr[RU_MM], after.nr[RU_MM]);
+	}
+}
+
 FIXTURE(vmas) { struct ru_mem m; };
 FIXTURE_VARIANT(vmas) { bool displaced; };
 FIXTURE_VARIANT_ADD(vmas, natural) { .displaced = false };
