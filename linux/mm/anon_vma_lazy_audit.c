@@ -7,7 +7,7 @@
  * its mapcount, in lazy processes and in regular ones, and checks the
  * structures of every lazy process.  Reading gives the last result:
  *
- *	folios=N mismatches=N structures=N
+ *	folios=N mismatches=N structures=N excused=N
  *	...one line for each finding...
  *
  * Entries come and go while a folio is looked at, its lock does not stop fork
@@ -17,8 +17,10 @@
  *
  * The child of a process that had merged pages (KSM) and is gone has no reverse
  * mapping of them until ksmd has come by, lazy or regular: that is a mismatch.
- * One that got such a page from the swap cache after MADV_UNMERGEABLE never has:
- * entries of merged pages in VMAs that are not mergeable need not be found.
+ * Two ways to get such a page from the swap cache leave it without for longer, and
+ * are the kernel's without lazy processes: after MADV_UNMERGEABLE, and where another
+ * VMA of a regular process had the same page merged before.  Merged pages that were
+ * missed nowhere but in VMAs that are not mergeable or regular are excused.
  *
  * /sys/kernel/debug/anon_vma_lazy/stretch_us is how long, at most, fork, mremap,
  * split and munmap of a lazy process wait between steps that walks may see.
@@ -53,7 +55,7 @@
 static DEFINE_MUTEX(audit_mutex);
 static char audit_lines[AUDIT_LINES][160];
 static int audit_nr_lines;
-static unsigned long audit_folios, audit_mismatches, audit_structures;
+static unsigned long audit_folios, audit_mismatches, audit_structures, audit_excused;
 
 static u32 stretch_us;
 
@@ -125,28 +127,29 @@ struct audit_search {
 	unsigned long first_pfn, last_pfn;
 	struct audit_counted *found;
 	bool ksm, say;
-	int unmergeable;	/* not found, and need not be */
+	int excused;		/* not found, and need not be */
 };
 
 /* An entry that maps the folio.  Of a KSM folio: did the walk find it? */
 static void audit_found(struct audit_search *s, struct vm_area_struct *vma,
 			unsigned long pfn, pmd_t *pmd, unsigned long addr)
 {
-	bool mergeable = vma->vm_flags & VM_MERGEABLE;
+	bool excused = s->ksm && !(vma->vm_flags & VM_MERGEABLE &&
+				   mm_anon_lazy(vma->vm_mm));
 
 	if (pfn < s->first_pfn || pfn > s->last_pfn)
 		return;
 	if (s->ksm) {
 		if (xa_load(&s->found->ptes, audit_place(pmd, addr)))
 			return;
-		s->unmergeable += !mergeable;
+		s->excused += excused;
 	}
 	if (s->say)
 		audit_say("  pfn %lx at %lx of %s[%d], vma %lx-%lx delta %lx%s",
 			  pfn, addr, s->task->comm, task_pid_nr(s->task),
 			  vma->vm_start, vma->vm_end, vma_anon_delta(vma),
 			  !vma->anon_vma ? ", no anon_vma" :
-			  s->ksm && mergeable ? ", mergeable" : "");
+			  excused ? ", excused" : "");
 }
 
 static int audit_pmd_entry(pmd_t *pmd, unsigned long addr, unsigned long end,
@@ -222,7 +225,7 @@ static int audit_search(struct folio *folio, struct audit_counted *found, bool s
 		}
 		put_task_struct(s.task);
 	}
-	return s.unmergeable;
+	return s.excused;
 }
 
 /* It never agreed.  @folio is referenced and unlocked. */
@@ -232,6 +235,7 @@ static void audit_mismatch(struct folio *folio, int mapcount,
 	if (folio_test_ksm(folio) &&
 	    found->nr + audit_search(folio, found, false) == mapcount) {
 		audit_folios++;
+		audit_excused++;
 		return;
 	}
 	audit_mismatches++;
@@ -398,6 +402,7 @@ static ssize_t audit_write(struct file *file, const char __user *buf,
 	audit_folios = 0;
 	audit_mismatches = 0;
 	audit_structures = 0;
+	audit_excused = 0;
 	audit_all_mms();
 	audit_all_folios();
 	mutex_unlock(&audit_mutex);
@@ -409,8 +414,9 @@ static int audit_show(struct seq_file *m, void *v)
 	int i;
 
 	mutex_lock(&audit_mutex);
-	seq_printf(m, "folios=%lu mismatches=%lu structures=%lu\n",
-		   audit_folios, audit_mismatches, audit_structures);
+	seq_printf(m, "folios=%lu mismatches=%lu structures=%lu excused=%lu\n",
+		   audit_folios, audit_mismatches, audit_structures,
+		   audit_excused);
 	for (i = 0; i < audit_nr_lines; i++)
 		seq_printf(m, "%s\n", audit_lines[i]);
 	mutex_unlock(&audit_mutex);

@@ -1234,14 +1234,16 @@ static void set_up(void)
 
 static bool audit_wanted;
 
+static char audit_said[8192] = "there is none";
+
 static const char *audit(void)
 {
-	static char buf[8192];
+	char *buf = audit_said;
 	long folios, mismatches, structures;
 
 	if (access(AUDIT, F_OK))
 		return audit_wanted ? "there is none" : NULL;
-	if (put(AUDIT, "1") || get(AUDIT, buf, sizeof(buf)) <= 0 ||
+	if (put(AUDIT, "1") || get(AUDIT, buf, sizeof(audit_said)) <= 0 ||
 	    sscanf(buf, "folios=%ld mismatches=%ld structures=%ld", &folios,
 		   &mismatches, &structures) != 3)
 		return "no answer";
@@ -1285,7 +1287,8 @@ static void audit_busy(void)
 	const char *found = audit();
 	int i;
 
-	printf("audit of the running system, %ld s\n", now() - begin);
+	printf("audit of the running system, %ld s: %.*s\n", now() - begin,
+	       (int)strcspn(audit_said, "\n"), audit_said);
 	fflush(stdout);
 	if (!found)
 		return;
@@ -1304,6 +1307,7 @@ static void audit_busy(void)
 	found = audit();
 	if (found)
 		fail("audit: %s", found);
+	printf("%.*s\n", (int)strcspn(audit_said, "\n"), audit_said);
 	sh->pause = 0;
 	put(CGROUP "/cgroup.freeze", "0");
 	put(MM "transparent_hugepage/enabled", "always");

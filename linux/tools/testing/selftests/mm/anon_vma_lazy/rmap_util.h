@@ -152,6 +152,7 @@ uint64_t ru_kpageflags(uint64_t pfn);
 #define RU_KPF_COMPOUND_HEAD	15
 #define RU_KPF_COMPOUND_TAIL	16
 #define RU_KPF_HWPOISON		19
+#define RU_KPF_KSM		21
 #define RU_KPF_THP		22
 #define RU_KPF_IDLE		25
 int ru_is_thp(int proc, const void *addr);
@@ -195,6 +196,8 @@ bool ru_lazy(void);		/* this process is lazy */
 long ru_rmap_field(pid_t pid, const char *field);	/* -1: none */
 int ru_no_audit(void);		/* -1: it has one */
 int ru_audit(void);		/* 0 also where the kernel has none */
+/* With up to @most merged pages that the kernel may miss, lazy processes or not */
+int ru_audit_but(long most);
 
 /*
  * What anonymous rmap takes in the whole system: objects in its slabs, which are
