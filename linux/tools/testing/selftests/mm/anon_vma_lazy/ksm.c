@@ -111,6 +111,7 @@ TEST_F(ksm, fork_and_migrate)
 	RU_OK(ru_munmap_in(grandchild, c, ru_page));
 	RU_OK(migrate_one(m, RU_VIEWS({grandchild, a}, {0, a}, {0, b}, {0, c},
 				      {child, a}, {child, c}, {grandchild, b})));
+	RU_OK(ru_audit());
 	RU_OK(ru_check_in(child, b, m->seed + 1, 0, 1));
 	/* The process that had it first goes on without it */
 	RU_OK(ru_madvise_in(0, m->addr, m->len, MADV_UNMERGEABLE));
@@ -155,6 +156,7 @@ TEST_F(ksm, across_processes)
 	/* The one that has a child ends; the child keeps the page. */
 	RU_OK(ru_exit(v[2].proc));
 	v[2] = v[5];
+	RU_OK(ru_audit());
 	RU_OK(migrate_one(m, v, 5));
 	for (i = 0; i < 5; i++)
 		RU_OK(ru_exit(v[i].proc));
@@ -180,6 +182,7 @@ TEST_F(ksm, moved)
 	RU_OK(merged(RU_VIEWS({0, to}, {0, to + ru_page}, {0, to + 2 * ru_page})));
 	child = ru_fork(0);
 	ASSERT_LT(0, child) TH_LOG("%s", ru_error());
+	RU_OK(ru_audit());
 	RU_OK(migrate_one(m, RU_VIEWS({0, to}, {0, to + ru_page},
 				      {0, to + 2 * ru_page}, {child, to},
 				      {child, to + ru_page},
