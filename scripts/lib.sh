@@ -188,3 +188,22 @@ job()
 	trap 'exit 143' TERM HUP
 	return "$_jrc"
 }
+
+build_id()
+{
+	readelf -n "$1" | sed -n 's/.*Build ID: //p'
+}
+
+# check_image TREE BUILD: an image of x86 carries vmlinux, compressed: is it the one
+# that lies in the same build folder?
+check_image()
+{
+	[ "${KIMAGE##*/}" = bzImage ] || return 0
+	"$1/scripts/extract-vmlinux" "$2/$KIMAGE" >"$2/.payload" || return
+	_id=$(build_id "$2/vmlinux")
+	_carried=$(build_id "$2/.payload")
+	rm -f "$2/.payload"
+	[ -z "$_id" ] || [ "$_id" != "$_carried" ] || return 0
+	echo "$2/$KIMAGE holds another kernel than $2/vmlinux (build id $_id)"
+	return 1
+}
