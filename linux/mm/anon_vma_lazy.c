@@ -198,7 +198,8 @@ int anon_rmap_exec(struct mm_struct *mm)
  * The child takes over a dead ancestor's anon_vma if that has at most one
  * child: this bounds the chain "fork, parent exits", as in anon_vma_clone().
  * A dead root counts itself and the branch that @mm is on, so it is never taken
- * over.  Walkers find nothing in the child until anon_rmap_fork_bound().
+ * over.  Walkers find nothing in the child until anon_rmap_fork_bound(), but for
+ * displaced VMAs, which are inserted before their entries are copied.
  *
  * Return: 0, or -ENOMEM; then anon_rmap_exit() removes what was linked.
  */
@@ -369,7 +370,7 @@ static struct anon_vma_chain *anon_rmap_hide_vma(struct vm_area_struct *vma)
 
 /**
  * anon_rmap_unlink - make a VMA without anonymous pages unfindable
- * @vma: the VMA, write-locked, or of a process that has exited
+ * @vma: the VMA, write-locked or detached, or of a process that has exited
  *
  * free_pgtables() calls it before it frees a page table of @vma.
  */
@@ -618,10 +619,12 @@ static bool anon_rmap_walk_mm(struct anon_walk *walk, struct mm_struct *mm)
 {
 	pgoff_t first = walk->first, last = walk->last;
 	struct rb_root_cached *displaced = &mm->anon_rmap.displaced;
-	struct vm_area_struct *hint = READ_ONCE(mm->anon_rmap.hint);
 	struct anon_vma_chain *avc;
+	struct vm_area_struct *hint;
 	unsigned long addr;
 
+	/* Pairs, by what depends on it, with the release in anon_rmap_visit(). */
+	hint = READ_ONCE(mm->anon_rmap.hint);
 	addr = hint && first == last ?
 	       __vma_address(hint, vma_anon_start(hint), first, 1) : -EFAULT;
 	if (addr == -EFAULT)

@@ -182,7 +182,10 @@ static inline void anon_rmap_prepare(struct vm_area_struct *vma)
 #ifdef CONFIG_ANON_VMA_LAZY
 	/* The range first: pairs with the acquire in vma_findable(). */
 	smp_store_release(&vma->anon_vma, vma->vm_mm->anon_rmap.own.anon_vma);
-	/* Then the entry; who saw that, or its folio, has taken a lock since. */
+	/*
+	 * Then the entry.  Who saw that, or its folio, has taken a lock since, and
+	 * sees what the storing thread saw: the first fault may be another's.
+	 */
 	smp_wmb();
 #endif
 }
