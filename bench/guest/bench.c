@@ -425,15 +425,37 @@ static int run_case(const char *name, long size, int runs)
 	return 0;
 }
 
+/*
+ * It would make huge pages of those that were split: every ten seconds, and at
+ * once when there is a process that may have some and was none before. Be that
+ * process, and let it go over its list once.
+ */
+static void calm_khugepaged(void)
+{
+	static const char sleeping[] = KHUGEPAGED "scan_sleep_millisecs";
+	size_t len = 4UL << 20;
+	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long scans = read_long(KHUGEPAGED "full_scans");
+
+	write_file(sleeping, "1000000000");
+	need(p != MAP_FAILED && !madvise(p, len, MADV_HUGEPAGE), "MADV_HUGEPAGE: %s",
+	     strerror(errno));
+	p[len / 2] = 1;
+	for (int i = 1; usleep(100000), read_long(KHUGEPAGED "full_scans") == scans; i++) {
+		need(i < 300, "khugepaged does not run");
+		/* It wakes up from this too, if it looked before there was a process. */
+		write_file(sleeping, "1000000000");
+	}
+	munmap(p, len);
+}
+
 /* Everything a case needs of the system, whatever the defaults are */
 static void prepare_system(void)
 {
 	write_file("/proc/sys/vm/max_map_count", "1000000");
 	write_file("/proc/sys/kernel/pid_max", "32768");
 	write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
-	/* It would make huge pages of those that were split, every ten seconds */
-	write_file("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
-		   "1000000000");
+	calm_khugepaged();
 	if (!access("/proc/sys/kernel/numa_balancing", W_OK))
 		write_file("/proc/sys/kernel/numa_balancing", "0");
 	write_file("/proc/sys/vm/overcommit_memory", "1");

@@ -103,6 +103,7 @@ void reap(struct brood *b);
 void write_file(const char *path, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 long read_long(const char *path);
+#define KHUGEPAGED "/sys/kernel/mm/transparent_hugepage/khugepaged/"
 uint64_t pagemap(const void *addr);
 #define PM_PRESENT	(1ULL << 63)
 #define PM_SWAP		(1ULL << 62)

@@ -678,6 +678,7 @@ static void walk_split(struct run *r, enum where where)
 	uint64_t old[2] = { 1, 2 }, new[2] = { 3, 4 };
 	int fd = open("/sys/kernel/debug/split_huge_pages", O_WRONLY);
 	struct brood b = { .nr = 0 }, late;
+	long scans = read_long(KHUGEPAGED "full_scans");
 	char cmd[96];
 	int n;
 
@@ -714,6 +715,7 @@ static void walk_split(struct run *r, enum where where)
 		if (zeroes)
 			use_freed_pages();
 	}
+	need(read_long(KHUGEPAGED "full_scans") == scans, "khugepaged looked for huge pages");
 	if (where >= OWN_BEFORE)
 		reap(&b);
 }
