@@ -285,6 +285,35 @@ static void abort_handler(int sig)
 }
 
 /*
+ * khugepaged scans every ten seconds, and at once when there is a process that
+ * may have huge pages and was none before. Be that process, let it go over its
+ * list once, and then sleep for an hour.
+ */
+static void calm_khugepaged(void)
+{
+	static const char sleeping[] = THP "khugepaged/scan_sleep_millisecs";
+	long scans = read_num(THP "khugepaged/full_scans");
+	size_t len = 2 * ru_pmd;
+	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int i;
+
+	/* It is off on small machines, and would be started by the first test. */
+	if (p == MAP_FAILED || ru_write_str(THP "enabled", "madvise"))
+		return;
+	ru_write_str(sleeping, "3600000");
+	madvise(p, len, MADV_HUGEPAGE);
+	p[len / 2] = 1;
+	for (i = 0; i < 120; i++) {
+		usleep(100000);
+		if (read_num(THP "khugepaged/full_scans") != scans)
+			break;
+		/* It wakes up from this too, if it looked before there was a process. */
+		ru_write_str(sleeping, "3600000");
+	}
+	munmap(p, len);
+}
+
+/*
  * The harness may end a test by abort() without its teardown: the processes
  * must not live on into the next test.
  */
@@ -314,11 +343,8 @@ void ru_start(const char *fixture, const char *test)
 	 * would like those of split huge pages, NUMA balancing those that a
 	 * process on another node reads.
 	 */
-	if (read_num(THP "khugepaged/scan_sleep_millisecs") != 3600000) {
-		/* This wakes it up: let its scan end before the test begins. */
-		ru_write_str(THP "khugepaged/scan_sleep_millisecs", "3600000");
-		sleep(1);
-	}
+	if (read_num(THP "khugepaged/scan_sleep_millisecs") != 3600000)
+		calm_khugepaged();
 	ru_write_str("/proc/sys/kernel/numa_balancing", "0");
 
 	slots = mmap(NULL, MAX_SLOTS * sizeof(*slots) + sizeof(error_here),
