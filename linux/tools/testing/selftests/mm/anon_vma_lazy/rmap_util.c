@@ -298,7 +298,7 @@ static void calm_khugepaged(void)
 	int i;
 
 	/* It is off on small machines, and would be started by the first test. */
-	if (p == MAP_FAILED || ru_write_str(THP "enabled", "madvise"))
+	if (p == MAP_FAILED || ru_pmd > MAX_PMD || ru_write_str(THP "enabled", "madvise"))
 		return;
 	ru_write_str(sleeping, "3600000");
 	madvise(p, len, MADV_HUGEPAGE);
