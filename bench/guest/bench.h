@@ -95,6 +95,7 @@ struct brood {
 };
 void spawn(struct brood *b, int nr, char **page, const uint64_t *tag, int nr_pages);
 void reap(struct brood *b);
+void pin(int cpu);
 
 /* Where memory cgroups are; the cases that need one of their own make it there. */
 #define CGROUPS "/sys/fs/cgroup"

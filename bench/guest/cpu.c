@@ -38,7 +38,7 @@ struct shared {
 static struct shared *shared;
 static char *vmas;
 
-static void pin(int cpu)
+void pin(int cpu)
 {
 	cpu_set_t set;
 

@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -405,6 +406,8 @@ static void walk_pageout(struct run *r, enum where where, bool in)
 	struct pages p;
 
 	swap_on();
+	/* What was just faulted waits for the LRU in a list of the CPU; it looks in its own. */
+	pin(sched_getcpu());
 	set_up(&p, where, r->size);
 	while (more(r)) {
 		refill_same(&p, r->done);
@@ -559,6 +562,31 @@ static void pause_ns(long ns)
 #define DM "/sys/kernel/mm/damon/admin/kdamonds"
 #define CX DM "/0/contexts/0"
 #define SAMPLE_US 100000
+/* DAMON's own thread takes the lock of these two now and then; they do not wait for it. */
+static pid_t damon_pid(void)
+{
+	int fd = open(DM "/0/pid", O_RDONLY);
+	char buf[24] = "";
+
+	for (int i = 0; pread(fd, buf, sizeof(buf) - 1, 0) < 0; i++) {
+		need(errno == EBUSY && i < 5000, DM "/0/pid: %s", strerror(errno));
+		pause_ns(1000000);
+	}
+	close(fd);
+	return atoi(buf);
+}
+
+static void damon_off(void)
+{
+	int fd = open(DM "/0/state", O_WRONLY);
+
+	for (int i = 0; write(fd, "off", 3) < 0; i++) {
+		need(errno == EBUSY && i < 5000, DM "/0/state: %s", strerror(errno));
+		pause_ns(1000000);
+	}
+	close(fd);
+}
+
 /* Wait until the thread has run NR times, which it does in long intervals. */
 static void damon_rounds(struct pages *p, pid_t pid, int nr)
 {
@@ -584,7 +612,7 @@ static void walk_damon(struct run *r, enum where where)
 	int rounds = r->runs > 1 ? 40 : 5;
 	struct pages p;
 	uint64_t t;
-	long pid;
+	pid_t pid;
 
 	set_up(&p, where, r->size);
 	settle(&p);
@@ -601,7 +629,7 @@ static void walk_damon(struct run *r, enum where where)
 	write_file(CX "/targets/0/regions/0/end", "%llu",
 		   (unsigned long long)(pfn_of(p.page[0]) + 1) * PAGE);
 	write_file(DM "/0/state", "on");
-	pid = read_long(DM "/0/pid");
+	pid = damon_pid();
 	need(pid > 0, "no kdamond");
 	while (more(r)) {
 		damon_rounds(&p, pid, 1);
@@ -610,7 +638,7 @@ static void walk_damon(struct run *r, enum where where)
 		keep(r, (cpu_time(pid) - t) / (double)rounds);
 		check_shared(&p);
 	}
-	write_file(DM "/0/state", "off");
+	damon_off();
 	write_file(DM "/nr_kdamonds", "0");
 	tear_down(&p);
 }
@@ -738,7 +766,7 @@ static void ksm_scan(long scans)
 
 	write_file(KSM "run", "1");
 	for (int i = 0; read_long(KSM "full_scans") < begin + scans; i++) {
-		need(i < 2000, "ksmd does not scan");
+		need(i < 30000, "ksmd does not scan");
 		pause_ns(1000000);
 	}
 	write_file(KSM "run", "0");
