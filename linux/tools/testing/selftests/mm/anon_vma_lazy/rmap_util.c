@@ -1362,20 +1362,30 @@ out:
 	return count;
 }
 
+/* Who reads cpu.stat has all figures of the group brought up to date. */
+int ru_cgroup_flush(const char *dir)
+{
+	char path[128], buf[1024];
+
+	snprintf(path, sizeof(path), "%s/cpu.stat", dir);
+	if (read_file(path, buf, sizeof(buf)) <= 0)
+		return ru_fail("%s: no answer", path);
+	return 0;
+}
+
 int ru_swap_out(const struct ru_mem *m, size_t first, size_t nr,
 		const struct ru_view *views, int nr_views)
 {
-	char path[128], stat[128], buf[1024];
+	char path[128];
 	int round, v, where = 0;
 	long left = 0;
 
 	snprintf(path, sizeof(path), "%s/memory.reclaim", cgroup_dir);
-	snprintf(stat, sizeof(stat), "%s/cpu.stat", cgroup_dir);
 	/*
 	 * Reclaim is asked for more than there is, and its answer is of no
 	 * interest.  It gives every page that was referenced another round.  It
 	 * leaves the active list alone while the cgroup's counts of the last two
-	 * seconds call the inactive one longer: cpu.stat brings them up to date.
+	 * seconds call the inactive one longer.
 	 */
 	for (round = 0; round < 12; round++) {
 		char young[64];
@@ -1386,8 +1396,8 @@ int ru_swap_out(const struct ru_mem *m, size_t first, size_t nr,
 			if (ru_write_str(young, "1"))
 				return -1;
 		}
-		if (read_file(stat, buf, sizeof(buf)) <= 0)
-			return ru_fail("%s: no answer", stat);
+		if (ru_cgroup_flush(cgroup_dir))
+			return -1;
 		ru_write_str(path, "64M");
 		left = present(m, nr, views, nr_views, &where);
 		if (left <= 0)

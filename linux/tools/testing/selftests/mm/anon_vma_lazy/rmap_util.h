@@ -91,6 +91,7 @@ bool ru_full(void);		/* RU_FULL=1: the long form of a test */
 bool ru_race(int round);
 int ru_read_long(const char *path, long *value);
 int ru_write_str(const char *path, const char *str);
+int ru_cgroup_flush(const char *dir);
 /* Returns what was there in @old, to be restored */
 int ru_switch(const char *path, const char *value, char *old, size_t size);
 

@@ -452,9 +452,9 @@ static int use_now(struct use *use)
 	FILE *f;
 	int i;
 
-	/* The group's figures are summed up every two seconds. */
+	/* Who exited before has left the group by then. */
 	sleep(3);
-	if (ru_count(&c))
+	if (ru_count(&c) || ru_cgroup_flush(group))
 		return -1;
 	use->rmap = 0;
 	for (i = 0; i < RU_MM; i++)
