@@ -164,13 +164,20 @@ descendants()
 	done
 }
 
-# end_job STATUS: end the job and all it started, then leave
+# end_job STATUS: end the job and all it started, then leave. A make that is told
+# to end waits for its compiler first, so wait for all of them, at most 10 s.
 end_job()
 {
 	trap '' INT TERM HUP
-	# shellcheck disable=SC2046 # a list of process ids
-	kill -TERM "$_job" $(descendants "$_job") 2>/dev/null || :
+	_all="$_job $(descendants "$_job" | tr '\n' ' ')"
+	# shellcheck disable=SC2086 # a list of process ids
+	kill -TERM $_all 2>/dev/null || :
 	wait "$_job" 2>/dev/null || :
+	_n=0
+	while [ $_n -lt 100 ] && ps -o stat= -p "$_all" | grep -qv '^Z'; do
+		_n=$((_n + 1))
+		sleep 0.1
+	done
 	exit "$1"
 }
 
