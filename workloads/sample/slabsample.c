@@ -20,12 +20,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/membarrier.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -381,6 +383,8 @@ static bool sample_slabs(unsigned int max_rounds, unsigned int interval_ms,
 		if (equal == SETTLED || *rounds == max_rounds)
 			break;
 		nanosleep(&pause, NULL);
+		/* A grace period, so that readings differ while RCU holds objects back */
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	}
 	close(fd);
 	return equal == SETTLED;
