@@ -301,10 +301,10 @@ fi
 # ---- this machine ---------------------------------------------------------
 sleep 100 &
 child=$!
-while ! grep -q "^Name:.sleep" /proc/$child/status; do
+# loaded, and asleep for good
+while ! grep -q "(sleep) S" /proc/$child/stat; do
 	sleep 0.1
 done
-sleep 0.3
 "$RMAPSTAT" pid $child --method smaps >"$tmp/smaps-live" || : >"$tmp/smaps-live"
 if ! grep -q '\[stack\]' "$tmp/smaps-live"; then
 	not_ok "live: smaps finds the stack"
