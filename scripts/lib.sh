@@ -164,14 +164,22 @@ descendants()
 	done
 }
 
-# end_job STATUS: end the job and all it started, then leave. A make that is told
-# to end waits for its compiler first, so wait for all of them, at most 10 s.
+# end_job STATUS: end the job and all it started, then leave. They are stopped first,
+# until there are no new ones: what a shell starts after the list was made would run
+# on without it. A make waits for its compiler, so wait for all, at most 10 s.
 end_job()
 {
 	trap '' INT TERM HUP
-	_all="$_job $(descendants "$_job" | tr '\n' ' ')"
+	_all=
+	while _now="$_job $(descendants "$_job" | tr '\n' ' ')" && [ "$_now" != "$_all" ]; do
+		_all=$_now
+		# shellcheck disable=SC2086 # a list of process ids
+		kill -STOP $_all 2>/dev/null || :
+	done
 	# shellcheck disable=SC2086 # a list of process ids
 	kill -TERM $_all 2>/dev/null || :
+	# shellcheck disable=SC2086 # a list of process ids
+	kill -CONT $_all 2>/dev/null || :
 	wait "$_job" 2>/dev/null || :
 	_n=0
 	while [ $_n -lt 100 ] && ps -o stat= -p "$_all" | grep -qv '^Z'; do
